@@ -1,0 +1,106 @@
+"""The cache: what one forward pass leaves for its backward pass, in plain sight."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..arrays import Array, array_module, device_of
+from ..arrays.checks import expect_array
+
+
+class Cache:
+    """Everything `backward` needs from `forward`, by name: `cache.x`, `cache["x"]`, `print(cache)`, `cache.nbytes`.
+
+    Nothing is stashed on the layer, so any number of passes may be in flight, each with its own cache. Arrays are kept,
+    not copied: changing `x` in place between forward and backward changes the gradient.
+
+    `layer.forward(x, cache=old)` starts a new pass in an old cache and reuses that pass's arrays, its `y` and `dx`
+    included. Within one pass each of them is handed out once, so a second `backward` gets fresh memory.
+
+    Args:
+        owner: the name of the layer's class; another class's backward refuses the cache.
+    """
+
+    def __init__(self, owner: str):
+        self._owner = owner
+        self._kept: dict[str, Any] = {}
+        self._free: dict[str, Array] = {}
+        self._used: dict[str, Array] = {}
+
+    @classmethod
+    def open(cls, owner: object, old: "Cache | None") -> "Cache":
+        """A cache for the pass that begins now: a new one, or the old one with its arrays free for reuse."""
+        name = type(owner).__name__
+        if old is None:
+            return cls(name)
+        expect_cache(owner, "forward", old)
+        old._free |= old._used
+        old._used = {}
+        return old
+
+    def buffer(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
+        """An uninitialised array on the device of `like` and with its dtype, reused from the last pass if it fits."""
+        array = self._free.pop(name, None)
+        xp = array_module(like)
+        if array is None or array.shape != shape or array.dtype != like.dtype or array_module(array) is not xp:
+            array = xp.empty(shape, like.dtype)
+        self._used[name] = array
+        return array
+
+    def keep(self, **values: Any) -> None:
+        """Keep values for backward; what the last pass kept under these names is replaced."""
+        self._kept.update(values)
+
+    def finish(self, y: Array, /, **values: Any) -> None:
+        """Keep values and remember, without keeping y, what dy must look like: the end of a forward pass."""
+        self._output = (y.shape, y.dtype, device_of(y))
+        self.keep(**values)
+
+    def expect_dy(self, where: str, dy: Array) -> None:
+        """Raise unless dy has the shape, dtype and device of the y that forward returned."""
+        shape, dtype, device = self._output
+        expect_array(where, "dy", dy, shape, dtype=dtype, device=device)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the arrays kept for backward, those of nested caches included, each array counted once."""
+        return sum({id(a): a.nbytes for a in self._arrays()}.values())
+
+    def _arrays(self) -> Iterator[Array]:
+        for value in self._kept.values():
+            if isinstance(value, Cache):
+                yield from value._arrays()
+            elif hasattr(value, "nbytes"):
+                yield value
+
+    def __getitem__(self, name: str) -> Any:
+        return self._kept[name]
+
+    def __getattr__(self, name: str) -> Any:
+        kept = self.__dict__.get("_kept", {})
+        if name not in kept:
+            raise AttributeError(f"the cache keeps no {name!r}; it keeps {', '.join(kept) or 'nothing'}")
+        return kept[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kept)
+
+    def __repr__(self) -> str:
+        lines = [f"{self._owner} cache: {self.nbytes:,} bytes kept"]
+        for name, value in self._kept.items():
+            if isinstance(value, Cache):
+                lines += [
+                    f"  {name}: {line}" if i == 0 else f"  {line}" for i, line in enumerate(repr(value).split("\n"))
+                ]
+            elif hasattr(value, "nbytes"):
+                lines.append(f"  {name} {tuple(value.shape)} {value.dtype}, {value.nbytes:,} bytes")
+            else:
+                lines.append(f"  {name} = {value!r}")
+        return "\n".join(lines)
+
+
+def expect_cache(owner: object, method: str, cache: Any) -> None:
+    """Raise unless this is a cache from a layer of the owner's class."""
+    name = type(owner).__name__
+    if not isinstance(cache, Cache) or cache._owner != name:
+        got = f"{cache._owner}'s" if isinstance(cache, Cache) else repr(type(cache).__name__)
+        raise TypeError(f"{name}.{method}: cache is {got}, expected the one that this {name}'s forward returned")
