@@ -10,7 +10,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from lessons import builder, catalogue
+from lessons import catalogue
 from lessons.catalogue import Lesson
 from lessons.percent import SourceError
 
@@ -111,18 +111,10 @@ def _client(lesson: Lesson, notebook: nbformat.NotebookNode) -> NotebookClient:
     )
 
 
-def write_page(lesson: Lesson, outcome: Outcome, folder: Path) -> Path:
-    """Write the executed notebook as a web page into `folder`, and return its path."""
-    from nbconvert import HTMLExporter  # heavy, and the tests do without it
-
-    page, _ = HTMLExporter().from_notebook_node(outcome.notebook, {"metadata": {"name": lesson.header.title}})
-    path = folder / f"{lesson.name}.html"
-    builder.write_text(path, page)
-    return path
-
-
 def main(names: list[str], folder: Path = catalogue.FOLDER) -> int:
     """Execute the named lessons, or all; print a table; return 1 if one failed."""
+    from lessons.pages import write_page  # heavy, and the tests of the lessons themselves do without it
+
     lessons = catalogue.find_lessons(folder)
     if names:
         lessons = [catalogue.choose(lessons, name) for name in names]
@@ -137,7 +129,7 @@ def main(names: list[str], folder: Path = catalogue.FOLDER) -> int:
             seconds, text = 0.0, str(error)
         else:
             seconds, text = outcome.seconds, outcome.error
-            write_page(lesson, outcome, folder / "build")
+            write_page(outcome.notebook, lesson.header.title, folder / "build" / f"{lesson.name}.html")
         print(f"{lesson.name:<{width}}  {seconds:7.1f}  {'FAILED' if text else 'ok'}", flush=True)
         if text:
             errors.append(f"{lesson.name} failed:\n{text}")

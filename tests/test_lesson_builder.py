@@ -18,7 +18,7 @@ SAMPLE = '''\
 #   why that is right
 # - **Data:** none: the numbers α and β
 #
-# Two times a number is the number plus itself.
+# Two times a number, $2 x$, is the number plus itself.
 
 # %%
 import math
@@ -356,6 +356,8 @@ def test_headless_gives_a_table_a_page_and_exit_code_0(lesson, tmp_path, capsys)
     page = (tmp_path / "build" / "01_sample.html").read_text(encoding="utf-8")
     assert "<title>Doubling by hand</title>" in page
     assert "right" in page
+    assert "<math" in page and "$2 x$" not in page  # a page needs no network to show its formulas
+    assert "SOLUTION" not in page and "Because." in page
 
 
 def test_headless_shows_the_error_of_a_failing_cell_and_goes_on(lesson, make, tmp_path, capsys):
