@@ -111,7 +111,7 @@ def test_the_solution_notebook_is_the_source_as_nbgrader_expects_it(lesson):
     assert cells[3].source.split("\n")[1] == "### BEGIN HIDDEN TESTS"
     assert "    ### BEGIN SOLUTION\n    return x + x\n    ### END SOLUTION" in cells[2].source
     assert cells[0].source.split("\n")[0] == "# Doubling by hand"
-    assert cells[0].source.split("\n")[-1] == "Two times a number is the number plus itself."
+    assert cells[0].source.split("\n")[-1] == "Two times a number, $2 x$, is the number plus itself."
 
 
 def test_nbgrader_metadata(lesson):

@@ -60,7 +60,7 @@ def expect_indices(where: str, name: str, x: Array, n: int) -> None:
     if not hasattr(x, "dtype") or x.dtype.kind not in "iu":
         got = getattr(x, "dtype", type(x).__name__)
         raise TypeError(f"{where}: {name} is {got}, expected an array of integers from 0 to {n - 1}")
-    if isinstance(x, np.ndarray) and x.size and (x.min() < 0 or x.max() >= n):
+    if isinstance(x, np.ndarray | np.generic) and x.size and (x.min() < 0 or x.max() >= n):
         wrong = int(x.min()) if x.min() < 0 else int(x.max())
         raise ValueError(f"{where}: {name} holds {wrong}, expected integers from 0 to {n - 1}")
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array
 
@@ -17,7 +19,7 @@ class Cache:
     included. Within one pass each of them is handed out once, so a second `backward` gets fresh memory.
 
     Args:
-        owner: the name of the layer's class; another class's backward refuses the cache.
+        owner: the layer's name with its sizes; the backward of a layer of another name refuses the cache.
     """
 
     def __init__(self, owner: str):
@@ -29,9 +31,8 @@ class Cache:
     @classmethod
     def open(cls, owner: object, old: "Cache | None") -> "Cache":
         """A cache for the pass that begins now: a new one, or the old one with its arrays free for reuse."""
-        name = type(owner).__name__
         if old is None:
-            return cls(name)
+            return cls(_name(owner))
         expect_cache(owner, "forward", old)
         old._free |= old._used
         old._used = {}
@@ -63,7 +64,7 @@ class Cache:
     @property
     def nbytes(self) -> int:
         """Bytes held by the arrays kept for backward, those of nested caches included, each array counted once."""
-        return sum({id(a): a.nbytes for a in self._arrays()}.values())
+        return sum({(_address(a), a.nbytes): a.nbytes for a in self._arrays()}.values())
 
     def _arrays(self) -> Iterator[Array]:
         for value in self._kept.values():
@@ -99,8 +100,17 @@ class Cache:
 
 
 def expect_cache(owner: object, method: str, cache: Any) -> None:
-    """Raise unless this is a cache from a layer of the owner's class."""
-    name = type(owner).__name__
+    """Raise unless this is a cache from a layer of the owner's class and sizes."""
+    name = _name(owner)
     if not isinstance(cache, Cache) or cache._owner != name:
         got = f"{cache._owner}'s" if isinstance(cache, Cache) else repr(type(cache).__name__)
         raise TypeError(f"{name}.{method}: cache is {got}, expected the one that this {name}'s forward returned")
+
+
+def _name(owner: object) -> str:
+    return owner._name() if hasattr(owner, "_name") else type(owner).__name__
+
+
+def _address(a: Array) -> int:
+    """Where the memory starts: a view of the whole, such as Flatten's y, is no second array."""
+    return a.ctypes.data if isinstance(a, np.ndarray) else a.data.ptr

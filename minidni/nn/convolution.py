@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, array_module
-from ..arrays.checks import expect_generator, expect_not_negative, expect_positive
+from ..arrays.checks import expect_not_negative, expect_positive
 from ..arrays.kernels import fold, unfold
 from .cache import Cache
-from .initialise import Initialiser, he
+from .initialise import Initialiser, draw, he
 from .layer import Layer
 
 
@@ -82,7 +82,7 @@ class Conv2d(Windowed):
         (self.padding,) = expect_not_negative("Conv2d", padding=padding)
         shape = (self.c_out, self.c_in, self.kernel, self.kernel)
         super().__init__({"W": shape, "b": (self.c_out,)}, dtype=dtype)
-        self.params.W = init(expect_generator("Conv2d", rng), shape)
+        self.params.W = draw("Conv2d", init, rng, shape)
 
     def forward(self, x: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
         """x (B, C_in, H, W) -> y (B, C_out, OH, OW), cache. Keeps the windows, K K / stride^2 times the size of x."""

@@ -1,5 +1,6 @@
 """Linear, Flatten and Embedding."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array, expect_generator, expect_indices, expect_positive
 from ..arrays.kernels import take_rows
 from .cache import Cache
-from .initialise import Initialiser, he
+from .initialise import Initialiser, draw, he
 from .layer import Layer
 
 
@@ -36,7 +37,7 @@ class Linear(Layer):
     ):
         self.n_in, self.n_out = expect_positive("Linear", n_in=n_in, n_out=n_out)
         super().__init__({"W": (self.n_in, self.n_out), "b": (self.n_out,)}, dtype=dtype)
-        self.params.W = init(expect_generator("Linear", rng), (self.n_in, self.n_out))
+        self.params.W = draw("Linear", init, rng, (self.n_in, self.n_out))
 
     def forward(self, x: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
         """x (..., n_in) -> y (..., n_out), cache. Keeps x."""
@@ -68,7 +69,7 @@ class Flatten(Layer):
         """x (B, ...) -> y (B, N), cache. Keeps x's shape."""
         self._expect_x(x, "...", "N")
         cache = Cache.open(self, cache)
-        y = x.reshape(len(x), -1)
+        y = x.reshape(len(x), math.prod(x.shape[1:]))
         cache.finish(y, shape=x.shape)
         return y, cache
 

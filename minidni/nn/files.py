@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def save(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
             "optimiser": type(optimiser).__name__,
             "steps": [state["steps"] for state in _states(layer, optimiser)],
         }
-    arrays["about"] = np.array(json.dumps(about))
+    arrays["about"] = np.array(json.dumps(about, default=np.ndarray.tolist))  # some generators' states hold arrays
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -69,8 +68,11 @@ def load(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
         got = about.get("optimiser", "no optimiser")
         raise ValueError(f"{path} holds {got}'s state, expected {type(optimiser).__name__}'s; nothing was loaded")
     differences = list(_differences(saved, wanted))
-    if len(about["generators"]) != (n := len(_generators(layer))):
-        differences.append(f"{len(about['generators'])} random generators in the file, {n} in the layer")
+    got = [state["bit_generator"] for state in about["generators"]]
+    if got != (want := [type(g.bit_generator).__name__ for g in _generators(layer)]):
+        differences.append(f"random generators [{', '.join(got)}] in the file, [{', '.join(want)}] in the layer")
+    if optimiser is not None and len(about["steps"]) != (n := len(layer.params.leaves)):
+        differences.append(f"an optimiser of {len(about['steps'])} layers in the file, {n} in the layer")
     if differences:
         raise ValueError(f"{path} does not fit {layer._name()}, nothing was loaded: {'; '.join(differences)}")
     for name, array in wanted.items():
@@ -104,14 +106,15 @@ def _generators(layer: Layer) -> list[np.random.Generator]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(str(arrays.pop("about")))
-        if about["format"] != FORMAT:
-            raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
-        raise ValueError(f"{path} is not a complete file written by minidni's save") from None
+    with open(path, "rb") as handle:  # not left to np.load, which does not close a broken file
+        try:
+            with np.load(handle, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.pop("about")))
+            if about["format"] != FORMAT or not isinstance(about["generators"], list):
+                raise ValueError
+        except Exception:  # zipfile and NumPy meet damage with a dozen kinds of exception
+            raise ValueError(f"{path} is not a complete file written by minidni's save") from None
     return about, arrays
 
 

@@ -4,15 +4,24 @@ Shapes are the library's: `(n_in, n_out)` for a matrix, `(C_out, C_in, K, K)` fo
 """
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+
+from ..arrays.checks import expect_generator
 
 
 class Initialiser(Protocol):
     """Anything that draws an array of the given shape."""
 
     def __call__(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray: ...  # noqa: D102
+
+
+def draw(where: str, init: Any, rng: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """What init draws, once it and rng are checked: `where` names the constructor whose arguments they are."""
+    if not callable(init):
+        raise TypeError(f"{where}: init is {init!r}, expected a function such as minidni.nn.initialise.he")
+    return init(expect_generator(where, rng), shape)
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -26,19 +26,21 @@ class Loss:
         with np.errstate(over="ignore", invalid="ignore"):  # what they would warn of is what is raised here
             value = float(self._each(h, labels).mean())
         if not math.isfinite(value):
-            raise FloatingPointError(f"{self!r}.value: the loss is {value}, expected a finite number; {_culprit(h)}")
+            culprit = _culprit(h=h, labels=labels)
+            raise FloatingPointError(f"{self!r}.value: the loss is {value}, expected a finite number; {culprit}")
         return value
 
     def gradient(self, h: Array, labels: Array) -> Array:
         """dvalue/dh, the shape of h. On a GPU nothing waits, and a label or an h that is no number gives NaN.
 
         Raises:
-            FloatingPointError: if h, on the CPU, holds NaN or infinity.
+            FloatingPointError: if h or labels, on the CPU, hold NaN or infinity.
         """
         h, labels = self._check("gradient", h, labels)
-        if array_module(h) is np and not np.isfinite(h).all():
-            raise FloatingPointError(f"{self!r}.gradient: {_culprit(h)}, expected finite numbers")
-        dh = self._slope(h, labels)
+        if array_module(h) is np and not (np.isfinite(h).all() and np.isfinite(labels).all()):
+            raise FloatingPointError(f"{self!r}.gradient: {_culprit(h=h, labels=labels)}, expected finite numbers")
+        with np.errstate(over="ignore"):  # between logits of 1e308 and -1e308, where it does no harm
+            dh = self._slope(h, labels)
         dh /= math.prod(h.shape[:-1])
         return dh
 
@@ -76,7 +78,9 @@ class SoftmaxCrossEntropy(Loss):
         expect_array(where, "labels", labels, h.shape[:-1], dtype=labels.dtype)
 
     def _each(self, h: Array, labels: Array) -> Array:
-        return log_sum_exp(h) - (h * one_hot(labels, h.shape[-1], h.dtype)).sum(axis=-1)
+        # Measured from the largest logit, since of 1e4 float32 keeps three decimals and the loss may be smaller.
+        top = h.real.max(axis=-1, keepdims=True)
+        return log_sum_exp(h - top) + (top[..., 0] - (h * one_hot(labels, h.shape[-1], h.dtype)).sum(axis=-1))
 
     def _slope(self, h: Array, labels: Array) -> Array:
         return softmax(h) - one_hot(labels, h.shape[-1], h.dtype)
@@ -91,7 +95,8 @@ class SigmoidCrossEntropy(Loss):
             raise ValueError(f"{where}: labels run from {labels.min()} to {labels.max()}, expected numbers from 0 to 1")
 
     def _each(self, h: Array, labels: Array) -> Array:
-        return (softplus(h) - h * labels).sum(axis=-1)
+        xp = array_module(h)  # softplus(h) = max(h, 0) + softplus(-|h|): the large parts cancel first
+        return (xp.maximum(h, 0) - h * labels + softplus(-xp.abs(h))).sum(axis=-1)
 
     def _slope(self, h: Array, labels: Array) -> Array:
         return sigmoid(h) - labels
@@ -107,10 +112,11 @@ class SquaredError(Loss):
         return 2 * (h - labels)
 
 
-def _culprit(h: Array) -> str:
-    """Where h first fails to be finite, or that it does not."""
-    bad = array_module(h).argwhere(~array_module(h).isfinite(h))
-    if not len(bad):
-        return "h itself is finite"
-    index = tuple(int(i) for i in bad[0])
-    return f"h[{', '.join(map(str, index))}] is {h[index]}"
+def _culprit(**arrays: Array) -> str:
+    """Which array is not finite and where first, or that none is to blame."""
+    for name, x in arrays.items():
+        bad = array_module(x).argwhere(~array_module(x).isfinite(x))
+        if len(bad):
+            index = tuple(int(i) for i in bad[0])
+            return f"{name}[{', '.join(map(str, index))}] is {x[index]}"
+    return f"{' and '.join(arrays)} are finite"

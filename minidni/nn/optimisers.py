@@ -39,7 +39,8 @@ class Optimiser:
             raise TypeError(f"{self!r}.step: layer is a {type(layer).__name__}, expected a Layer")
         for params, grads in zip(layer.params.leaves, layer.grads.leaves, strict=True):
             state = self.state_of(params)
-            lr = float(self.lr(state["steps"]) if callable(self.lr) else self.lr)
+            rate = self.lr(state["steps"]) if callable(self.lr) else self.lr
+            lr = expect_number(f"{self!r}.step", "lr", rate)
             state["steps"] += 1
             if self.weight_decay:
                 params.slab[...] *= 1 - lr * self.weight_decay
@@ -160,10 +161,19 @@ class Adam(Optimiser):
 
 
 def gradient_norm(layer: Layer) -> Array:
-    """The Euclidean norm of all gradients of the layer together: a 0-d array on its device, summed in float64."""
-    xp = array_module(*layer.grads.slabs)
-    squares = [xp.square(g, dtype=np.float64).sum() for g in layer.grads.slabs]
-    return xp.sqrt(sum(squares, start=xp.zeros(())))
+    """The Euclidean norm of all gradients of the layer together: a 0-d array on its device.
+
+    Computed in float64 and in units of the largest entry, so that no square overflows or vanishes.
+    """
+    if not isinstance(layer, Layer):
+        raise TypeError(f"the norm of gradients: layer is a {type(layer).__name__}, expected a Layer")
+    slabs = layer.grads.slabs
+    xp = array_module(*slabs)
+    if not slabs:
+        return xp.zeros(())
+    largest = xp.stack([xp.abs(g).max() for g in slabs]).max().astype(np.float64)
+    largest = xp.maximum(largest, np.finfo(np.float64).tiny)
+    return largest * xp.sqrt(sum(xp.square(xp.divide(g, largest, dtype=np.float64)).sum() for g in slabs))
 
 
 def clip_norm(layer: Layer, limit: float) -> Array:
@@ -174,8 +184,7 @@ def clip_norm(layer: Layer, limit: float) -> Array:
     """
     limit = expect_number("clip_norm", "limit", limit, open_low=True)
     norm = gradient_norm(layer)
-    xp = array_module(norm)
-    _scale(layer, xp.minimum(1, limit / xp.maximum(norm, np.finfo(np.float64).tiny)))
+    _scale(layer, limit / array_module(norm).maximum(norm, limit))
     return norm
 
 
@@ -187,11 +196,10 @@ def normalise_gradients(layer: Layer, norm: float = 1.0) -> Array:
     """
     wanted = expect_number("normalise_gradients", "norm", norm, open_low=True)
     before = gradient_norm(layer)
-    xp = array_module(before)
-    _scale(layer, wanted / xp.maximum(before, np.finfo(np.float64).tiny))
+    _scale(layer, wanted / (before + (before == 0)))
     return before
 
 
 def _scale(layer: Layer, factor: Array) -> None:
     for g in layer.grads.slabs:
-        g *= factor.astype(g.dtype)
+        g *= factor  # the product is float64: a factor may be too large for float32

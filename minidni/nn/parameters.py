@@ -78,7 +78,8 @@ class NamedArrays(Arrays):
         view = self[name]
         if value is view:  # the second half of `params.W += dW`
             return
-        if (shape := np.shape(value)) != view.shape:
+        shape = value.shape if hasattr(value, "shape") else np.shape(value)
+        if shape != view.shape:
             raise ValueError(f"{name} has shape {view.shape} and cannot take an array of shape {shape}")
         view[...] = value
 
@@ -131,6 +132,11 @@ class JoinedArrays(Arrays):
         part, rest = self._find(name)
         part[rest] = value
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise AttributeError(self._no_attribute(name))
+        self.__dict__[name] = value
+
     def _find(self, name: str) -> tuple[Arrays, str]:
         prefix, _, rest = name.partition(".")
         if prefix not in self._parts or rest not in self._parts[prefix]:
@@ -140,7 +146,10 @@ class JoinedArrays(Arrays):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # asked for by copy and pickle before there are any parts
             raise AttributeError(name)
-        raise AttributeError(
+        raise AttributeError(self._no_attribute(name))
+
+    def _no_attribute(self, name: str) -> str:
+        return (
             f"no array is named {name!r}; a network's are named by place, such as params[{next(iter(self), '0.W')!r}]"
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 from ...arrays import Array, array_module, device_of
 from ...arrays.checks import expect_array, expect_generator, expect_positive
 from ..cache import Cache, expect_cache
-from ..initialise import Initialiser, fan_in_uniform, orthogonal
+from ..initialise import Initialiser, draw, fan_in_uniform, orthogonal
 from ..layer import Layer
 
 
@@ -51,7 +51,7 @@ class Recurrent(Layer):
         super().__init__({"Wx": (D, G * H), "Wh": (H, G * H), "b": (G * H,), **(extra or {})}, dtype=dtype)
         rng = expect_generator(type(self).__name__, rng)
         self.params.Wx = fan_in_uniform(rng, (D, G * H))
-        self.params.Wh = np.hstack([init(rng, (H, H)) for _ in range(G)])
+        self.params.Wh = np.hstack([draw(type(self).__name__, init, rng, (H, H)) for _ in range(G)])
 
     def forward(self, x: Array, s0: Array | None = None, cache: Cache | None = None) -> tuple[Array, Array, Cache]:
         """x (T, B, D), s0 (B, S) -> y (T, B, H), sT (B, S), cache."""
