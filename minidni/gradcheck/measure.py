@@ -1,0 +1,182 @@
+"""Measure the gradient of one array: along random directions or entry by entry, with a second witness."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .adapters import is_float
+from .copying import copy_layer
+from .differences import EPS, FINEST, FIRST_STEP, Judgement, judge
+from .report import ArrayReport
+from .subject import Subject
+
+ROUNDING = 1e-10  # what the analytic gradient's own rounding may be, against the array's largest entry
+TINY_STEP = 2.0**-100  # the complex step subtracts nothing, so it can be as small as one likes
+SPOT_CHECKS = 4
+DIRECTIONS = 2
+BELIEF = 10.0  # tolerances by which the two witnesses may differ; a forward that is not analytic is off by far more
+
+
+class Gauge:
+    """Measures the entries of one array whose analytic gradient is `analytic`."""
+
+    def __init__(self, subject: Subject, name: str, analytic: np.ndarray, rng: np.random.Generator):
+        self.subject, self.name, self.analytic, self.rng = subject, name, analytic, rng
+        self.array = subject.arrays()[name]
+        finite = np.abs(analytic[np.isfinite(analytic)])
+        self.floor = ROUNDING * float(finite.max(initial=0.0)) + subject.backward_rounding()
+        self.start = FIRST_STEP
+        self.disagreed = False
+        nothing = np.full(analytic.shape, np.nan)
+        no = np.zeros(analytic.shape, dtype=bool)
+        self.report = ArrayReport(name, analytic, nothing, nothing.copy(), no, no.copy())
+
+    def entry(self, index: tuple[int, ...]) -> None:
+        """Measure one entry and write it into the report."""
+        if self.report.examined[index]:
+            return
+        verdict = judge(self.subject.line(self.array, index), float(self.analytic[index]), self.floor, self.start)
+        if np.isfinite(verdict.step):  # where the ladder ended well the next entry may start
+            self.start = (
+                float(np.clip(verdict.step * 4, 2.0 ** (FINEST + 8), FIRST_STEP)) if not verdict.kink else self.start
+            )
+        self.report.examined[index] = True
+        self.report.kink[index] = verdict.kink
+        if not verdict.kink:
+            self.report.numeric[index], self.report.tolerance[index] = verdict.numeric, verdict.tolerance
+
+    def direction(self, direction: np.ndarray) -> tuple[float, Judgement]:
+        """The claimed slope along a direction, and the measured one."""
+        claimed = float(np.vdot(self.analytic, direction))
+        line = self.subject.line(self.array, None, direction)
+        return claimed, judge(line, claimed, self.floor)
+
+    def agrees_along_directions(self) -> bool:
+        """Compare along a few random unit vectors: a wrong entry shows in almost every one."""
+        self.report.projections = DIRECTIONS
+        for _ in range(DIRECTIONS):
+            v = self.rng.standard_normal(self.analytic.shape)
+            claimed, verdict = self.direction(v / np.linalg.norm(v))
+            if verdict.kink or not abs(claimed - verdict.numeric) <= verdict.tolerance:
+                self.disagreed = True
+                return False
+        return True
+
+    def bisect(self) -> tuple[int, ...]:
+        """An entry that is likely wrong: keep the half whose projection disagrees more, until one entry is left."""
+        chosen = np.arange(self.analytic.size)
+        while len(chosen) > 1:
+            halves = np.array_split(chosen, 2)
+            chosen = max(halves, key=self._disagreement)
+        return tuple(map(int, np.unravel_index(chosen[0], self.analytic.shape)))
+
+    def _disagreement(self, entries: np.ndarray) -> float:
+        v = np.zeros(self.analytic.size)
+        v[entries] = self.rng.standard_normal(len(entries))
+        claimed, verdict = self.direction((v / np.linalg.norm(v)).reshape(self.analytic.shape))
+        return abs(claimed - verdict.numeric) / verdict.tolerance if verdict.tolerance > 0 else 0.0
+
+    def all_entries(self) -> ArrayReport:
+        """Every entry, one by one."""
+        for index in np.ndindex(self.analytic.shape):
+            self.entry(index)
+        return self.report
+
+    def fast(self, max_entries: int) -> ArrayReport:
+        """Random directions and a few entries; if they disagree, all entries.
+
+        An array with more than `max_entries` entries is then searched: by bisection for one wrong entry, whose row is
+        examined too, and by a random sample of `max_entries` others.
+        """
+        size = self.analytic.size
+        if self.agrees_along_directions():
+            picks = {int(np.argmax(np.abs(self.analytic))), *map(int, self.rng.integers(size, size=SPOT_CHECKS - 1))}
+        elif size <= max_entries:
+            return self.all_entries()
+        else:
+            found = self.bisect()
+            self.entry(found)
+            for j in range(self.analytic.shape[-1] if self.analytic.shape[-1] <= max_entries else 0):
+                self.entry((*found[:-1], j))
+            picks = set(map(int, self.rng.choice(size, max_entries, replace=False)))
+        for i in sorted(picks):
+            self.entry(tuple(map(int, np.unravel_index(i, self.analytic.shape))))
+        return self.report
+
+
+class ComplexStep:
+    """The second witness: `Im phi(w + ih) / h` has no subtraction, so nothing is lost to rounding.
+
+    It needs a `forward` that computes with complex numbers and uses analytic functions only; `available` says whether
+    the layer could be tried, and agreement with the ladder decides, array by array, whether it is believed.
+    """
+
+    def __init__(self, subject: Subject):
+        self.available = False
+        self.subject = subject
+        try:
+            self.twin = self._complex_twin(subject)
+            self.available = self._same_outputs()
+        except Exception:  # a learner's forward may refuse complex numbers in any way it likes
+            return
+
+    @staticmethod
+    def _complex_twin(subject: Subject) -> Subject:
+        twin = Subject.__new__(Subject)
+        twin.__dict__.update(subject.__dict__)
+        own = callable(getattr(subject.layer, "astype", None))
+        layer = copy_layer(subject.layer, None if own else np.complex128)
+        twin.layer = (layer.astype(np.complex128) or layer) if own else layer
+        twin.inputs = [x.astype(np.complex128) if is_float(x) else x for x in subject.inputs]
+        return twin
+
+    def _outputs(self) -> list[Any]:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("error")  # discarding an imaginary part is only a warning
+            return self.twin.outputs()
+
+    def _same_outputs(self) -> bool:
+        pairs = zip(self._outputs(), self.subject.outputs(), strict=True)
+        return all(
+            y is None
+            or np.asarray(y).dtype.kind != "f"
+            or (np.iscomplexobj(z) and np.allclose(z, y, rtol=1e-9, atol=1e-12))
+            for z, y in pairs
+        )
+
+    def slope(self, name: str, index: tuple[int, ...]) -> float:
+        """The slope of the objective in one entry."""
+        array = self.twin.arrays()[name]
+        original = array[index]
+        array[index] = original + 1j * TINY_STEP
+        try:
+            outputs = self._outputs()
+        finally:
+            array[index] = original
+        pairs = zip(self.subject.cotangents, outputs, strict=False)
+        return sum(float(np.vdot(d, np.imag(y))) for d, y in pairs if d is not None) / TINY_STEP
+
+    def testify(self, report: ArrayReport) -> None:
+        """Where this witness agrees with the ladder in every judged entry of the array, judge by it, more tightly."""
+        if not self.available or not report.judged.any():
+            report.witness = "ladder (complex: no)"
+            return
+        values = np.full(report.shape, np.nan)
+        try:
+            for index in map(tuple, np.argwhere(report.judged)):
+                values[index] = self.slope(report.name, index)
+        except Exception:
+            report.witness = "ladder (complex: no)"
+            return
+        judged = report.judged
+        finite = np.abs(report.analytic[np.isfinite(report.analytic)])
+        rounding = self.subject.backward_rounding() + 256 * EPS * self.subject.magnitude
+        gap = np.abs(values - report.numeric)[judged]
+        if not np.all(gap <= BELIEF * report.tolerance[judged] + rounding):
+            report.witness = "ladder (complex: disagrees)"
+            return
+        report.witness = f"complex (ladder {gap.max() / report.scale if report.scale else 0.0:.0e})"
+        report.numeric[judged] = values[judged]
+        tolerance = 1e-9 * np.abs(values) + 10 * ROUNDING * finite.max(initial=0.0) + rounding
+        report.tolerance[judged] = np.minimum(report.tolerance, tolerance)[judged] + rounding

@@ -1,0 +1,237 @@
+"""Every picture, drawn with matplotlib, which is imported only when a picture is asked for."""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from functools import cache
+from html import escape
+from io import BytesIO
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .gradcheck import Report
+    from .training import History
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#808080"  # Okabe and Ito: distinct for colour-blind readers, light and dark
+
+
+def gradient_report(report: "Report") -> "Figure":
+    """A gradient check as a figure: error / tolerance of each entry, and error against step for the worst entry.
+
+    Raises:
+        ValueError: if the report has nothing to show because nothing could be judged.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.ticker import MaxNLocator
+
+    from .gradcheck.html import curves, heat, limit
+
+    array, worst = report.worst_array, report.worst
+    if array is None or worst is None:
+        raise ValueError(f"nothing could be judged in the check of {report.title}, so there is nothing to plot.")
+    figure = new_figure(9, 3.6, f"{report.verdict()}: errors of {array.name} and of its worst entry by step.")
+    left, right = figure.subplots(1, 2)
+
+    colours = LinearSegmentedColormap.from_list("tolerance", [BLUE, "#DDDDDD", ORANGE]).with_extremes(bad=(GREY, 0.25))
+    values = heat(array)
+    end = limit(values)
+    image = left.imshow(values, cmap=colours, vmin=-end, vmax=end, aspect="auto", interpolation="nearest")
+    left.xaxis.set_major_locator(MaxNLocator(integer=True))
+    left.yaxis.set_major_locator(MaxNLocator(integer=True))
+    rows, columns = np.nonzero(values > 0)
+    left.plot(columns, rows, "k.", markersize=3)
+    bar = figure.colorbar(image, ax=left, label="error / tolerance (dots: wrong)")
+    bar.set_ticks([-end, 0, end], labels=[f"$10^{{-{end:.0f}}}$", "1", f"$10^{{{end:.0f}}}$"])
+    left.set_title(f"{array.name}, {int(array.wrong.sum())} of {int(array.judged.sum())} entries wrong", fontsize=10)
+
+    for (name, (steps, error)), colour, style in zip(curves(report).items(), (ORANGE, BLUE), ("-", "--"), strict=False):
+        right.loglog(steps, error, style, color=colour, label=name, marker=".", markersize=4)
+    right.axhline(max(worst.tolerance, 1e-300), color=GREY, linewidth=1, linestyle=":", label="tolerance")
+    right.set(xlabel="step h", ylabel="error of the central difference")
+    right.set_title(worst.where, fontsize=10)
+    right.legend(fontsize=8, frameon=False)
+    figure.suptitle(report.verdict(), fontsize=10, color=BLUE if report.ok else ORANGE, wrap=True)
+    return figure
+
+
+# -- pictures of the lessons
+
+GREEN, PINK = "#009E73", "#CC79A7"
+# A curve is told by its line and its marker too, not by its colour alone.
+STYLES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PINK, ":", "D"), (GREY, "-", "x"))
+
+
+def new_figure(width: float, height: float, alt: str) -> "Figure":
+    """An empty figure that shows itself as the output of a notebook cell, with `alt` for those who cannot see it.
+
+    It is in none of pyplot's lists: nothing has to be closed, and nothing is shown twice. Its size is in inches.
+    """
+    figure = _notebook_figure()(figsize=(width, height), layout="constrained")
+    figure.alt = alt
+    return figure
+
+
+@cache
+def _notebook_figure() -> Any:
+    from matplotlib.figure import Figure
+
+    class NotebookFigure(Figure):
+        # Jupyter shows a plain Figure only once pyplot has made one or after `%matplotlib inline`.
+        alt = ""
+
+        def _repr_html_(self) -> str:
+            buffer = BytesIO()
+            self.savefig(buffer, format="png", dpi=120)
+            data = b64encode(buffer.getvalue()).decode("ascii")
+            style = f"width:{80 * self.get_figwidth():.0f}px;max-width:100%;height:auto"
+            return f'<img alt="{escape(self.alt)}" style="{style}" src="data:image/png;base64,{data}">'
+
+    return NotebookFigure
+
+
+def training_curves(history: "History") -> "Figure":
+    """What `fit` saw: the loss of each step; by epoch the mean loss and, where known, validation loss and accuracy.
+
+    Raises:
+        ValueError: if the history holds no step.
+    """
+    if not history.losses:
+        raise ValueError(f"there is nothing to plot: {history.stopped or 'the history holds no step'}")
+    losses = {name: _by_epoch(history, key) for name, key in (("training", "loss"), ("validation", "validation_loss"))}
+    accuracy = [100 * a for a in _by_epoch(history, "validation_accuracy")]
+    panels = {"loss, mean over the epoch": losses, "validation accuracy (%)": {"validation": accuracy}}
+    panels = {label: {name: y for name, y in curves.items() if y} for label, curves in panels.items()}
+    panels = {label: curves for label, curves in panels.items() if curves}
+
+    alt = f"Training curves over {len(history.losses)} steps and {len(history.epochs)} epochs."
+    figure = new_figure(4 * (1 + len(panels)), 3.2, alt)
+    by_step, *by_epoch = figure.subplots(1, 1 + len(panels), squeeze=False)[0]
+    _draw_curves(by_step, {"training": history.losses}, "step (one minibatch each)", "loss of the minibatch", start=0)
+    for axes, (label, curves) in zip(by_epoch, panels.items(), strict=True):
+        _draw_curves(axes, curves, "epoch", label)
+    if history.stopped:
+        figure.suptitle(history.stopped, fontsize=9, color=ORANGE, wrap=True)
+    return figure
+
+
+def _by_epoch(history: "History", key: str) -> list[float]:
+    return [epoch[key] for epoch in history.epochs if key in epoch]
+
+
+def show_curves(panels: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str = "epoch") -> "Figure":
+    """Curves, one panel beside the other: {label of the y axis: {name of the curve: its values at x = 1, 2, ...}}.
+
+    An axis whose label starts with "loss" is logarithmic if its values allow it.
+    """
+    if not panels or not all(panels.values()):
+        raise ValueError(f"show_curves: panels is {panels!r}, expected {{label of the y axis: {{name: values}}}}")
+    alt = "; ".join(f"{label}: {', '.join(curves)}" for label, curves in panels.items())
+    figure = new_figure(4.8 * len(panels), 3.4, f"Curves by {xlabel}. {alt}.")
+    for axes, (label, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        _draw_curves(axes, curves, xlabel, label)
+    return figure
+
+
+def _draw_curves(axes: Any, curves: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, *, start: int = 1) -> None:
+    longest = max(map(len, curves.values()))
+    for (name, y), (colour, line, marker) in zip(curves.items(), cycle(STYLES), strict=False):
+        looks = {"marker": marker, "markersize": 4} if longest <= 60 else {"linewidth": 0.8}
+        axes.plot(range(start, start + len(y)), y, line, color=colour, label=name, **looks)
+    if ylabel.startswith("loss") and all(value > 0 for y in curves.values() for value in y):
+        axes.set_yscale("log")
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(color=GREY, alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(curves) > 1:
+        axes.legend(fontsize=9, frameon=False)
+
+
+def show_images(
+    images: np.ndarray, labels: Sequence[Any], predictions: Sequence[Any] | None = None, *, columns: int = 10
+) -> "Figure":
+    """Pictures in a grid, large values dark, each under its label, or under "label → prediction".
+
+    Args:
+        images: (n, height, width).
+        labels: n, what each picture is.
+        predictions: n, what it was taken for; where that is not the label, the title is orange and ends with ✗.
+        columns: pictures in a row.
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or not len(images):
+        raise ValueError(f"show_images: images has shape {images.shape}, expected (n, height, width) with n at least 1")
+    for name, given in (("labels", labels), ("predictions", predictions)):
+        if given is not None and len(given) != len(images):
+            raise ValueError(f"show_images: {name} has {len(given)} entries, expected {len(images)}, one an image")
+    read = labels if predictions is None else predictions
+    wrong = [bool(a != b) for a, b in zip(labels, read, strict=True)]
+    titles = [f"{a}" if predictions is None else f"{a} → {b}" for a, b in zip(labels, read, strict=True)]
+    titles = [title + " ✗" * bad for title, bad in zip(titles, wrong, strict=True)]
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    count = f"{len(images)} picture{'s' * (len(images) != 1)}"
+    figure = new_figure(0.95 * columns, 1.2 * rows, f"{count}: {', '.join(titles)}.")
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
+    low, high = min(0.0, float(images.min())), float(images.max())
+    for axes, image, title, bad in zip(figure.axes, images, titles, wrong, strict=False):
+        axes.imshow(image, cmap="gray_r", vmin=low, vmax=high)
+        text = axes.set_title(title, fontsize=9)
+        if bad:
+            text.set_color(ORANGE)
+    return figure
+
+
+def show_formula(*parts: str | tuple[str, np.ndarray], digits: int = 0) -> "Figure":
+    """A formula whose arrays are drawn as tables: `show_formula(("y", y), "=", ("x", x), "@", ("W", W))`.
+
+    All cells have the same size, so sides that must agree are seen to agree. Orange is positive, blue negative.
+
+    Args:
+        parts: signs as text, and arrays of one or two axes as (name, array).
+        digits: decimals written into the cells.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    tables = [part if isinstance(part, str) else (part[0], np.asarray(part[1])) for part in parts]
+    arrays = [part for part in tables if not isinstance(part, str)]
+    for name, array in arrays:
+        if array.ndim not in (1, 2) or not array.size:
+            raise ValueError(f"show_formula: {name} has shape {array.shape}, expected one or two axes and no empty one")
+    if not arrays:
+        raise ValueError("show_formula: there is no array to draw, expected at least one (name, array)")
+    widths = [0.6 + 0.3 * len(part) if isinstance(part, str) else max(part[1].shape[-1], 2.4) for part in tables]
+    height = max(len(np.atleast_2d(array)) for _, array in arrays)
+    alt = " ".join(part if isinstance(part, str) else f"{part[0]} {part[1].shape}" for part in tables)
+    figure = new_figure(0.44 * sum(widths), 0.44 * (height + 1.4), f"{alt}, the arrays as tables of numbers.")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    colours = LinearSegmentedColormap.from_list("sign", [BLUE, "white", ORANGE])
+    left = 0.0
+    for part, width in zip(tables, widths, strict=True):
+        middle = left + width / 2
+        left += width
+        if isinstance(part, str):
+            axes.text(middle, 0, part, ha="center", va="center", fontsize=15)
+            continue
+        name, array = part
+        table = np.atleast_2d(array)
+        rows, columns = table.shape
+        start, top = middle - columns / 2, -rows / 2
+        limit = 1.6 * float(np.abs(table).max()) or 1.0  # never so dark that the numbers cannot be read
+        box = (start, start + columns, -top, top)
+        axes.imshow(table, cmap=colours, vmin=-limit, vmax=limit, extent=box)
+        axes.text(middle, top - 0.15, f"{name} {array.shape}", ha="center", va="bottom", fontsize=9)
+        axes.hlines(np.arange(rows + 1) + top, start, start + columns, color=GREY, linewidth=0.6)
+        axes.vlines(np.arange(columns + 1) + start, top, -top, color=GREY, linewidth=0.6)
+        for (i, j), value in np.ndenumerate(table):
+            number = f"{value:.{digits}f}"
+            axes.text(start + j + 0.5, top + i + 0.5, number, ha="center", va="center", fontsize=8, color="black")
+    # Last, for each imshow set the limits to its own table.
+    axes.set(xlim=(-0.1, left + 0.1), ylim=(height / 2 + 0.1, -height / 2 - 1.1))
+    return figure
