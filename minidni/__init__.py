@@ -1,8 +1,52 @@
-"""minidni: backpropagation, LSTMs and synthetic gradients with every line of the forward and backward pass in sight."""
+"""minidni: backpropagation, LSTMs and synthetic gradients with every line of the forward and backward pass in sight.
 
+Reading order, each floor standing on the one before:
+
+1. `arrays`     where numbers live: NumPy or CuPy, decided by the data
+2. `nn`         parameters and cache, the Layer contract, layers, losses, optimisers, save and load
+3. `gradcheck`  is a hand-written backward the derivative of its forward?
+4. `data`       sets inside the package, loaders, generators, minibatches
+5. `training`   a loop with history, for when the loop itself is not the point
+"""
+
+from . import data
 from .arrays import array_module, to_device, to_numpy
-from .nn import *  # noqa: F403
+from .gradcheck import check_gradients
+from .nn import (
+    GRU,
+    LSTM,
+    RNN,
+    SGD,
+    Adam,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Embedding,
+    Flatten,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    RMSProp,
+    Sequential,
+    Sigmoid,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+    SquaredError,
+    Tanh,
+    clip_norm,
+    load,
+    normalise_gradients,
+    save,
+)
+from .training import accuracy, fit
 
 __version__ = "0.1.0"
 
-__all__ = ["array_module", "to_device", "to_numpy"]
+__all__ = [
+    "GRU", "LSTM", "RNN", "SGD", "Adam", "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Embedding", "Flatten",
+    "LayerNorm", "Linear", "MaxPool2d", "RMSProp", "ReLU", "Sequential", "Sigmoid", "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy", "SquaredError", "Tanh", "accuracy", "array_module", "check_gradients", "clip_norm",
+    "data", "fit", "load", "normalise_gradients", "save", "to_device", "to_numpy",
+]  # fmt: skip

@@ -49,8 +49,8 @@ def to_device(x: Array, device: str) -> Array:
         ValueError: if the device's name is none of these.
         RuntimeError: if a GPU is asked for and CuPy or the GPU is missing.
     """
-    kind, _, index = device.partition(":") if isinstance(device, str) else ("", "", "")
-    if kind not in ("cpu", "cuda") or (index and (kind == "cpu" or not index.isdecimal())):
+    kind, colon, index = device.partition(":") if isinstance(device, str) else ("", "", "")
+    if kind not in ("cpu", "cuda") or (colon and (kind == "cpu" or not index.isdecimal())):
         raise ValueError(f'device is {device!r}, expected "cpu", "cuda" or "cuda:N"')
     if kind == "cpu":
         return to_numpy(x)

@@ -1,0 +1,36 @@
+"""The command line: `python -m minidni gradcheck NAME [--seed n]`."""
+
+import argparse
+import sys
+
+from .examples import EXAMPLES, example
+from .gradcheck import check_gradients
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit status: 0 if all is well, 1 if a check failed, 2 for unusable arguments."""
+    parser = argparse.ArgumentParser(prog="python -m minidni", description="Backpropagation with every line in sight.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    gradcheck = commands.add_parser(
+        "gradcheck",
+        help="check a layer's backward against differences of its forward",
+        description=f"Check the gradients of a small random layer. NAME is one of {', '.join(EXAMPLES)}.",
+    )
+    gradcheck.add_argument("name", metavar="NAME", help="the layer or loss")
+    gradcheck.add_argument("--seed", type=int, default=0, help="of the sizes, weights and inputs (default 0)")
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        layer, *inputs = example(options.name, seed=options.seed)
+    except ValueError as error:
+        print(f"{parser.prog} gradcheck: {error}", file=sys.stderr)
+        return 2
+    report = check_gradients(layer, *inputs, seed=options.seed)
+    print(report)
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
