@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
+from importlib.util import find_spec
 from io import BytesIO
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ def gradient_report(report: "Report") -> "Figure":
     Raises:
         ValueError: if the report has nothing to show because nothing could be judged.
     """
+    _need_matplotlib()
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.ticker import MaxNLocator
 
@@ -65,11 +67,17 @@ GREEN, PINK = "#009E73", "#CC79A7"
 STYLES = ((BLUE, "-", "o"), (ORANGE, "--", "s"), (GREEN, "-.", "^"), (PINK, ":", "D"), (GREY, "-", "x"))
 
 
+def _need_matplotlib() -> None:
+    if find_spec("matplotlib") is None:
+        raise ImportError('pictures need matplotlib, which is not installed: pip install "minidni[lessons]"')
+
+
 def new_figure(width: float, height: float, alt: str) -> "Figure":
     """An empty figure that shows itself as the output of a notebook cell, with `alt` for those who cannot see it.
 
     It is in none of pyplot's lists: nothing has to be closed, and nothing is shown twice. Its size is in inches.
     """
+    _need_matplotlib()
     figure = _notebook_figure()(figsize=(width, height), layout="constrained")
     figure.alt = alt
     return figure
@@ -196,6 +204,7 @@ def show_formula(*parts: str | tuple[str, np.ndarray], digits: int = 0) -> "Figu
         parts: signs as text, and arrays of one or two axes as (name, array).
         digits: decimals written into the cells.
     """
+    _need_matplotlib()
     from matplotlib.colors import LinearSegmentedColormap
 
     tables = [part if isinstance(part, str) else (part[0], np.asarray(part[1])) for part in parts]

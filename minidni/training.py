@@ -1,6 +1,6 @@
 """A training loop people expect: `fit`. It does what a lesson's own loop does, and keeps the history."""
 
-import copy
+import contextlib
 import math
 import warnings
 from collections.abc import Iterator
@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, array_module
-from .arrays.checks import expect_number, expect_positive
-from .data import batches
-from .nn import Layer, Loss, Optimiser, Sequential, SoftmaxCrossEntropy, clip_norm, gradient_norm
+from .arrays import Array
+from .arrays.checks import expect_array, expect_indices, expect_not_negative, expect_number, expect_positive
+from .data import Batches, batches
+from .nn import Layer, Loss, Optimiser, SoftmaxCrossEntropy, clip_norm, gradient_norm
+from .nn.non_finite import first_non_finite
 
 
 @dataclass
@@ -50,6 +51,8 @@ def fit(
     seed: int = 0,
     validation: tuple[Array, Array] | None = None,
     clip: float | None = None,
+    first_epoch: int = 0,
+    drop_last: bool = False,
     progress: bool = True,
 ) -> History:
     """Train a network on minibatches: forward, loss, backward, step.
@@ -61,7 +64,7 @@ def fit(
     Args:
         net: layer or network with one input and one output.
         loss: a loss, or anything with its `value(h, labels)` and `gradient(h, labels)`.
-        optimiser: its state is carried on, so calling `fit` again continues.
+        optimiser: its state is carried on by later calls.
         x: inputs (n, ...), one example a row.
         labels: (n, ...), one a row.
         epochs: passes over the data.
@@ -69,27 +72,26 @@ def fit(
         seed: of the order of the examples; the network's own draws have their own seeds.
         validation: (x, labels) to look at after each epoch, or None.
         clip: largest norm of the gradient, or None for no clipping.
+        first_epoch: the number of the first epoch, which with the seed decides its order: after `epochs=10`, a call
+            with `first_epoch=10` continues as one longer call would have gone on.
+        drop_last: leave out a last batch of fewer than `batch_size` rows.
         progress: show a progress bar, if tqdm is installed.
     """
     epochs, batch_size = expect_positive("fit", epochs=epochs, batch_size=batch_size)
-    if not isinstance(net, Layer):
-        raise TypeError(f"fit: net is a {type(net).__name__}, expected a Layer")
-    if net.n_outputs != 1:
-        raise TypeError(f"fit: net is {net._name()}, which also returns a state, expected a network with one output")
-    for name, got, methods in (("loss", loss, ("value", "gradient")), ("optimiser", optimiser, ("step",))):
-        if isinstance(got, type) or not all(hasattr(got, method) for method in methods):
-            raise TypeError(f"fit: {name} is {got!r}, expected an object with {' and '.join(methods)}")
-    if validation is not None and not (isinstance(validation, tuple) and len(validation) == 2):
-        raise TypeError(f"fit: validation is a {type(validation).__name__}, expected a tuple (x, labels)")
-    if clip is not None:
-        clip = expect_number("fit", "clip", clip, open_low=True)
+    (first_epoch,) = expect_not_negative("fit", first_epoch=first_epoch)
+    clip = None if clip is None else expect_number("fit", "clip", clip, open_low=True)
+    _check(net, loss, optimiser, x, labels, validation)
     history, cache, step = History(), None, 0
     net.training = True
-    per_epoch = len(batches(x, labels, size=batch_size, seed=seed))
+
+    def one_epoch(epoch: int) -> Batches:
+        return batches(x, labels, size=batch_size, seed=seed, epoch=epoch, drop_last=drop_last)
+
+    per_epoch = len(one_epoch(0))
     # A diverging run overflows; what NumPy would warn of then, the checks below say more clearly.
     with np.errstate(over="ignore", invalid="ignore"), _bar(epochs * per_epoch, progress) as bar:
-        for epoch in range(epochs):
-            for xb, yb in batches(x, labels, size=batch_size, seed=seed, epoch=epoch):
+        for epoch in range(first_epoch, first_epoch + epochs):
+            for xb, yb in one_epoch(epoch):
                 statistics = [slab.copy() for slab in net.buffers.slabs]
                 h, cache = net.forward(xb, cache=cache)
                 try:
@@ -101,9 +103,7 @@ def fit(
                 except FloatingPointError as error:
                     for slab, before in zip(net.buffers.slabs, statistics, strict=True):
                         slab[...] = before  # forward has moved them already
-                    history.stopped = f"fit stopped at step {step}: {_first_non_finite(net, xb) or error}"
-                    warnings.warn(history.stopped, RuntimeWarning, stacklevel=2)
-                    return history
+                    return _stop(history, f"at step {step}: {first_non_finite(net, xb) or error}")
                 if clip is not None:
                     clip_norm(net, clip)
                 optimiser.step(net)
@@ -111,13 +111,69 @@ def fit(
                 bar(history.losses[-1])
             history.epochs.append({"epoch": epoch, "loss": float(np.mean(history.losses[-per_epoch:]))})
             if validation is not None:
-                history.epochs[-1] |= _validate(net, loss, *validation)
+                try:
+                    history.epochs[-1] |= _validate(net, loss, *validation)
+                except FloatingPointError as error:
+                    return _stop(history, f"after step {step}, on the validation data: {error}")
     return history
 
 
 def accuracy(net: Layer, x: Array, labels: Array, *, batch_size: int = 1000) -> float:
-    """The fraction of rows whose largest output is at the label; in evaluation mode, which is undone afterwards."""
-    return sum(float((h.argmax(axis=-1) == y).sum()) for h, y in _outputs(net, x, labels, batch_size)) / labels.size
+    """The fraction of rows whose largest output is at the label; in evaluation mode, which is undone afterwards.
+
+    Args:
+        net: its outputs are (..., N).
+        x: inputs (n, ...), one example a row.
+        labels: integers from 0 to N - 1, of the shape of the outputs without their last axis.
+        batch_size: rows that go through the network together.
+    """
+    _check_pair("accuracy", net, x, labels)
+    right = 0
+    for h, y in _outputs(net, x, labels, batch_size):
+        expect_indices("accuracy", "labels", y, h.shape[-1])
+        expect_array("accuracy", "labels", y, h.shape[:-1], dtype=y.dtype)
+        right += int((h.argmax(axis=-1) == y).sum())
+    return right / labels.size
+
+
+def _check(net: Any, loss: Any, optimiser: Any, x: Any, labels: Any, validation: Any) -> None:
+    """Raise unless `fit` can begin with these."""
+    _check_pair("fit", net, x, labels)
+    for name, got, methods in (("loss", loss, ("value", "gradient")), ("optimiser", optimiser, ("step",))):
+        if isinstance(got, type) or not all(hasattr(got, method) for method in methods):
+            raise TypeError(f"fit: {name} is {got!r}, expected an object with {' and '.join(methods)}")
+    if validation is None:
+        return
+    if not isinstance(validation, tuple) or len(validation) != 2:
+        got = f"a tuple of {len(validation)}" if isinstance(validation, tuple) else f"a {type(validation).__name__}"
+        raise TypeError(f"fit: validation is {got}, expected a tuple (x, labels)")
+    _check_pair("fit", net, *validation, prefix="validation ")
+    with contextlib.suppress(FloatingPointError):  # wrong shapes show now, not after the first epoch
+        _validate(net, loss, validation[0][:1], validation[1][:1])
+
+
+def _check_pair(where: str, net: Any, x: Any, labels: Any, prefix: str = "") -> None:
+    """Raise unless net is a layer with one output, and x and labels are arrays with equally many rows."""
+    if not isinstance(net, Layer):
+        got = f"the class {net.__name__}" if isinstance(net, type) else f"of type {type(net).__name__}"
+        raise TypeError(f"{where}: net is {got}, expected a Layer")
+    if net.n_outputs != 1:
+        raise TypeError(
+            f"{where}: net is {net._name()}, which also returns a state, expected a network with one output"
+        )
+    for name, array in (("x", x), ("labels", labels)):
+        if not hasattr(array, "dtype") or not getattr(array, "ndim", 0):
+            raise TypeError(f"{where}: {prefix}{name} is of type {type(array).__name__}, expected an array with rows")
+    if len(x) != len(labels) or not len(x):
+        raise ValueError(
+            f"{where}: {prefix}labels has {len(labels)} rows, expected {len(x) or 'at least one'}, one for each of x"
+        )
+
+
+def _stop(history: History, why: str) -> History:
+    history.stopped = f"fit stopped {why}"
+    warnings.warn(history.stopped, RuntimeWarning, stacklevel=3)
+    return history
 
 
 def _validate(net: Layer, loss: Loss, x: Array, labels: Array) -> dict[str, float]:
@@ -145,49 +201,6 @@ def _all_layers(layer: Layer) -> Iterator[Layer]:
     yield layer
     for child in layer.children().values():
         yield from _all_layers(child)
-
-
-def _first_non_finite(net: Layer, x: Array) -> str | None:
-    """The sentence on the first layer, in the order of forward and then of backward, with a number that is none."""
-    found, _ = _walk(copy.deepcopy(net), x, "")
-    if found:
-        return found
-    for name in reversed(list(net.grads)):
-        if not array_module(net.grads[name]).isfinite(net.grads[name]).all():
-            place, _, array = name.rpartition(".")
-            layer = _at(net, place)
-            return f"the gradient of {array} of {_call(layer, place)} is the first, going back, that is not finite"
-    return None
-
-
-def _walk(layer: Layer, x: Array, place: str) -> tuple[str | None, Array]:
-    """Forward through a copy of the network; the sentence on the first layer that is not finite, and the output."""
-    if isinstance(layer, Sequential):
-        for i, child in layer.children().items():
-            found, x = _walk(child, x, f"{place}.{i}" if place else i)
-            if found:
-                return found, x
-        return None, x
-    xp = array_module(x)
-    if x.dtype.kind == "f" and not xp.isfinite(x).all():
-        return f"the input of {_call(layer, place)} is not finite", x
-    for name, parameter in layer.params.items():
-        if not xp.isfinite(parameter).all():
-            return f"{name} of {_call(layer, place)} is the first parameter that is not finite", x
-    y = layer.forward(x)[0]
-    if not xp.isfinite(y).all():
-        return f"the output of {_call(layer, place)} is the first that is not finite", x
-    return None, y
-
-
-def _at(net: Layer, place: str) -> Layer:
-    for name in place.split(".") if place else ():
-        net = net.children()[name]
-    return net
-
-
-def _call(layer: Layer, place: str) -> str:
-    return f"layer {place}, {layer._name()}," if place else layer._name()
 
 
 @contextmanager

@@ -387,3 +387,59 @@ def test_the_plot_of_a_stopped_run_says_why() -> None:
     history, sentence = broken(net)
     with pytest.raises(ValueError, match=re.escape(f"there is nothing to plot: {sentence}")):
         history.plot()
+
+
+def test_first_epoch_continues_as_one_longer_call_would() -> None:
+    whole, parts = network(), network()
+    long, short = Adam(0.01), Adam(0.01)
+    expected = fit(whole, SoftmaxCrossEntropy(), long, X, Y, epochs=3, batch_size=5, seed=3, **QUIET)
+    first = fit(parts, SoftmaxCrossEntropy(), short, X, Y, epochs=1, batch_size=5, seed=3, **QUIET)
+    rest = fit(parts, SoftmaxCrossEntropy(), short, X, Y, epochs=2, batch_size=5, seed=3, first_epoch=1, **QUIET)
+    assert first.losses + rest.losses == expected.losses
+    np.testing.assert_array_equal(weights(parts), weights(whole))
+
+
+def test_drop_last_leaves_out_the_row_that_batch_norm_cannot_take() -> None:
+    with pytest.raises(ValueError, match=r"too few rows .*drop_last"):
+        fit(network(), SoftmaxCrossEntropy(), SGD(0.1), X, Y, epochs=1, batch_size=11, **QUIET)
+    history = fit(network(), SoftmaxCrossEntropy(), SGD(0.1), X, Y, epochs=2, batch_size=11, drop_last=True, **QUIET)
+    assert len(history.losses) == 4
+
+
+def test_numbers_that_break_on_the_validation_data_stop_fit_and_keep_the_history() -> None:
+    broken = X.copy()
+    broken[7, 1] = np.nan
+    with pytest.warns(RuntimeWarning, match="on the validation data"):
+        history = fit(
+            network(), SoftmaxCrossEntropy(), SGD(0.1), X, Y, epochs=2, batch_size=5, validation=(broken, Y), **QUIET
+        )
+    assert len(history.losses) == 5
+    assert history.stopped is not None and "nan" in history.stopped
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (Y[:, None], r"labels has shape \(23, 1\), expected \(23,\)"),
+        (np.eye(3)[Y], "labels is float64, expected an array of integers from 0 to 2"),
+        (np.eye(3, dtype=int)[Y], r"labels has shape \(23, 3\), expected \(23,\)"),
+        (Y + 1, "labels holds 3, expected integers from 0 to 2"),
+        (list(Y), "labels is of type list, expected an array with rows"),
+        (Y[:5], "labels has 5 rows, expected 23, one for each of x"),
+    ],
+)
+def test_accuracy_refuses_labels_that_it_would_misread(labels: Any, words: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=f"^accuracy: {words}"):
+        accuracy(network(), X, labels)
+
+
+@pytest.mark.parametrize("where", ["training", "validation"])
+def test_fit_refuses_wrong_labels_before_it_trains(where: str) -> None:
+    net = network()
+    before = weights(net)
+    short, validation = (Y[:5], None) if where == "training" else (Y, (X, Y[:5]))
+    with pytest.raises(ValueError, match=r"^fit: .*labels has 5 rows, expected 23"):
+        fit(net, SoftmaxCrossEntropy(), SGD(0.1), X, short, validation=validation, **QUIET)
+    with pytest.raises((TypeError, ValueError), match="labels"):
+        fit(net, SoftmaxCrossEntropy(), SGD(0.1), X, Y, validation=(X, np.eye(3)[Y]), **QUIET)
+    np.testing.assert_array_equal(weights(net), before)

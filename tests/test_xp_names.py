@@ -24,7 +24,15 @@ HOST_NAMES = {
 HOST_NAMES_IN = {
     "arrays/backend.py": {"asarray"},  # to_numpy, whose result is on the host
     "nn/files.py": {"array", "load", "savez"},  # files are written from the host
-    "nn/initialise.py": {"diag", "eye", "linalg.qr", "sign", "zeros"},  # weights are drawn on the host
+    "nn/initialise.py": {
+        "diag",
+        "eye",
+        "isfinite",
+        "linalg.qr",
+        "shape",
+        "sign",
+        "zeros",
+    },  # weights are drawn on the host
     "nn/losses.py": {"isfinite"},  # behind `array_module(h) is np`
     "nn/parameters.py": {"shape", "zeros"},  # parameters start on the host; the shape of nested lists
     "nn/recurrent/base.py": {"hstack"},  # weights are drawn on the host

@@ -12,13 +12,11 @@ from .backend import Array, array_module
 
 
 def sigmoid(x: Array, out: Array | None = None) -> Array:
-    """1 / (1 + exp(-x)) as 0.5 + 0.5 tanh(x / 2): it cannot overflow, and tanh is fast."""
+    """1 / (1 + exp(-x)), from exp(-|x|), which cannot overflow and keeps all digits on both sides."""
     xp = array_module(x)
-    out = xp.multiply(x, 0.5, out=out)
-    xp.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
-    return out
+    positive = x.real >= 0
+    e = xp.exp(xp.where(positive, -x, x))
+    return xp.divide(xp.where(positive, 1, e), 1 + e, out=out)
 
 
 def softmax(x: Array) -> Array:

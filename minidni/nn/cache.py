@@ -13,10 +13,10 @@ class Cache:
     """Everything `backward` needs from `forward`, by name: `cache.x`, `cache["x"]`, `print(cache)`, `cache.nbytes`.
 
     Nothing is stashed on the layer, so any number of passes may be in flight, each with its own cache. Arrays are kept,
-    not copied: changing `x` in place between forward and backward changes the gradient.
+    not copied: changing `x` or `y` in place between forward and backward changes the gradient.
 
-    `layer.forward(x, cache=old)` starts a new pass in an old cache and reuses that pass's arrays, its `y` and `dx`
-    included. Within one pass each of them is handed out once, so a second `backward` gets fresh memory.
+    `layer.forward(x, cache=old)` starts a new pass in an old cache and reuses that pass's arrays, its `y`, `sT` and
+    `dx` included. Within one pass each of them is handed out once, so a second `backward` gets fresh memory.
 
     Args:
         owner: the layer's name with its sizes; the backward of a layer of another name refuses the cache.

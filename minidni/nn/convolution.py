@@ -90,9 +90,9 @@ class Conv2d(Windowed):
         xp, cache = array_module(x), Cache.open(self, cache)
         windows = self._windows(x, cache)
         B, *_, OH, OW = windows.shape
-        columns = windows.reshape(B, -1, OH * OW)
+        columns = windows.reshape(B, self.c_in * self.kernel**2, OH * OW)
         y = cache.buffer("y", (B, self.c_out, OH, OW), like=x)
-        xp.matmul(self._matrix(self.params.W), columns, out=y.reshape(B, self.c_out, -1))
+        xp.matmul(self._matrix(self.params.W), columns, out=y.reshape(B, self.c_out, OH * OW))
         y += self.params.b[:, None, None]
         cache.finish(y, columns=columns, shape=x.shape)
         return y, cache

@@ -27,7 +27,11 @@ def save(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
         layer: a layer or a network.
         optimiser: the optimiser that trains it.
     """
-    path = Path(path)
+    path = _expect("save", path, layer, optimiser)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"save: path is {str(path)!r}, and there is no folder {str(path.parent)!r}")
+    if path.is_dir():
+        raise IsADirectoryError(f"save: path is {str(path)!r}, which is a folder, expected a file")
     arrays = {name: to_numpy(a) for name, a in _arrays(layer, optimiser).items()}
     about = {"format": FORMAT, "generators": [g.bit_generator.state for g in _generators(layer)]}
     if optimiser is not None:
@@ -60,7 +64,8 @@ def load(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
     Raises:
         ValueError: if the file is no such file, or its names, shapes, dtypes or optimiser differ; all are listed.
     """
-    about, saved = _read(Path(path))
+    path = _expect("load", path, layer, optimiser)
+    about, saved = _read(path)
     wanted = _arrays(layer, optimiser)
     if optimiser is None:
         saved = {name: a for name, a in saved.items() if not name.startswith("optimiser/")}
@@ -82,6 +87,17 @@ def load(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
     if optimiser is not None:
         for state, steps in zip(_states(layer, optimiser), about["steps"], strict=True):
             state["steps"] = steps
+
+
+def _expect(where: str, path: Any, layer: Any, optimiser: Any) -> Path:
+    """The path as a Path; raise unless all three are what they should be."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        raise TypeError(f"{where}: path is {path!r}, expected the path of a file")
+    if not isinstance(layer, Layer):
+        raise TypeError(f"{where}: layer is of type {type(layer).__name__}, expected a Layer")
+    if optimiser is not None and not isinstance(optimiser, Optimiser):
+        raise TypeError(f"{where}: optimiser is {optimiser!r}, expected an optimiser, such as Adam(), or None")
+    return Path(path)
 
 
 def _arrays(layer: Layer, optimiser: Optimiser | None) -> dict[str, Array]:
@@ -123,7 +139,7 @@ def _differences(saved: dict[str, np.ndarray], wanted: dict[str, Array]) -> Iter
         if name not in saved:
             yield f"{name} is missing in the file"
         elif name not in wanted:
-            yield f"{name} is in the file but not in the layer"
+            yield f"{name} is in the file but not in the {'optimiser' if name.startswith('optimiser/') else 'layer'}"
         elif (got := (saved[name].shape, saved[name].dtype)) != (want := (wanted[name].shape, wanted[name].dtype)):
             yield f"{name} is {got[1]} {got[0]} in the file, {want[1]} {want[0]} in the layer"
 

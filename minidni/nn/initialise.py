@@ -21,7 +21,10 @@ def draw(where: str, init: Any, rng: Any, shape: tuple[int, ...]) -> np.ndarray:
     """What init draws, once it and rng are checked: `where` names the constructor whose arguments they are."""
     if not callable(init):
         raise TypeError(f"{where}: init is {init!r}, expected a function such as minidni.nn.initialise.he")
-    return init(expect_generator(where, rng), shape)
+    drawn = init(expect_generator(where, rng), shape)
+    if np.shape(drawn) != shape or not np.isfinite(drawn).all():
+        raise ValueError(f"{where}: init drew an array of shape {np.shape(drawn)}, expected finite numbers in {shape}")
+    return drawn
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -67,6 +67,8 @@ class Layer:
 
     @training.setter
     def training(self, value: bool) -> None:
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{self._name()}: training is {value!r}, expected True or False")
         self._training = bool(value)
         for child in self.children().values():
             child.training = value

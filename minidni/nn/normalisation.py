@@ -113,7 +113,8 @@ class BatchNorm(Layer):
         if self.training:
             if count < 2:
                 raise ValueError(
-                    f"{self._name()}.forward: x has {count} row to normalise over, expected at least 2 in training"
+                    f"{self._name()}.forward: x has too few rows to normalise over ({count}), expected at least 2 in "
+                    "training; if it is the last batch of an epoch, leave it out with drop_last"
                 )
             mean, var, rstd = _standardise(x, axes, out=n)
             self._follow(mean.reshape(-1), var.reshape(-1) * (count / (count - 1)))

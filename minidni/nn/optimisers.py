@@ -17,10 +17,13 @@ Rate = float | Callable[[int], float]
 class Optimiser:
     """`optimiser.step(layer)` moves the layer's parameters against `layer.grads`, which stay as they are.
 
-    One optimiser may serve several layers; each has its own state and its own count of steps.
+    One optimiser may serve several layers; each has its own state and its own count of steps. The state is kept by the
+    layer's `params` object, so copy or pickle layer and optimiser together, as `(layer, optimiser)`; apart, the copy of
+    the optimiser would know nothing of the copy of the layer.
 
     Args:
-        lr: learning rate, or a function that gives it for the number of steps taken before (0 at the first).
+        lr: learning rate, or a function that gives it for the number of steps taken before (0 at the first). To be
+            pickled it must be a plain function or a `functools.partial` of one, not a lambda.
         weight_decay: each step also shrinks every parameter by 1 - lr * weight_decay, apart from the gradient
             (decoupled: Loshchilov and Hutter 2019, arXiv 1711.05101).
     """
@@ -64,7 +67,7 @@ class Optimiser:
         raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(lr={self.lr})"
+        return f"{type(self).__name__}({'lr given by a function' if callable(self.lr) else f'lr={self.lr}'})"
 
 
 class SGD(Optimiser):
@@ -80,6 +83,8 @@ class SGD(Optimiser):
     def __init__(self, lr: Rate, *, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0):
         super().__init__(lr, weight_decay=weight_decay)
         self.momentum = expect_number("SGD", "momentum", momentum, 0, 1)
+        if not isinstance(nesterov, bool):
+            raise TypeError(f"SGD: nesterov is {nesterov!r}, expected True or False")
         if nesterov and not momentum:
             raise ValueError("SGD: nesterov is True with momentum 0, expected a momentum above 0")
         self.nesterov = nesterov

@@ -29,6 +29,8 @@ class Sequential(Layer):
                 )
         if not layers:
             raise ValueError("Sequential: got no layers, expected at least one")
+        if len(dtypes := {str(layer.dtype) for layer in layers if layer.dtype is not None}) > 1:
+            raise TypeError(f"Sequential: the layers are {' and '.join(sorted(dtypes))}, expected one dtype")
         super().__init__()
         self.layers = layers
         parts = {str(i): layer for i, layer in enumerate(layers)}

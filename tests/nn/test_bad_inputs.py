@@ -32,10 +32,12 @@ from minidni import (
     Tanh,
     clip_norm,
     fit,
+    load,
     normalise_gradients,
+    save,
     to_device,
 )
-from minidni.nn import initialise
+from minidni.nn import initialise, schedules
 
 
 def zeros(*shape: int, dtype: Any = np.float32) -> np.ndarray:
@@ -77,7 +79,9 @@ CONSTRUCTORS = [
         case(f"{kind.__name__}: init is 'he', expected a function", kind, *args, init="he")
         for kind, args in ((Linear, (3, 4)), (RNN, (3, 4)), (Conv2d, (3, 4, 3)))
     ),
-    case("W has shape (3, 4) and cannot take an array of shape (5,)", Linear, 3, 4, init=lambda rng, shape: zeros(5)),
+    case(
+        "Linear: init drew an array of shape (5,), expected finite numbers", Linear, 3, 4, init=lambda rng, s: zeros(5)
+    ),
     case("LSTM: forget_bias is 'x', expected", LSTM, 3, 4, forget_bias="x"),
     case("LSTM: forget_bias is nan, expected", LSTM, 3, 4, forget_bias=np.nan),
     case("Conv2d: c_in is 0, expected a whole number of at least 1", Conv2d, 0, 1, 3),
@@ -142,7 +146,7 @@ FORWARD = [
     case("LayerNorm(3).forward: x has shape (2, 4), expected (..., 3)", LayerNorm(3).forward, zeros(2, 4)),
     case("BatchNorm(3).forward: x has shape (2, 4), expected (..., 3)", BatchNorm(3).forward, zeros(2, 4)),
     case("BatchNorm(3).forward: x has shape (2, 3), expected (B, 3, H, W)", BatchNorm(3, axis=1).forward, zeros(2, 3)),
-    case("BatchNorm(3).forward: x has 1 row ... expected at least 2 in training", BatchNorm(3).forward, zeros(1, 3)),
+    case("x has too few rows to normalise over (1), expected at least 2", BatchNorm(3).forward, zeros(1, 3)),
     case("Conv2d(2, 3, 3, 1, 0).forward: x has shape (2, 5, 5), expected (B, 2, H, W)", CONV.forward, zeros(2, 5, 5)),
     case("Conv2d(2, 3, 3, 1, 0).forward: x has shape (1, 3, 5, 5), expected", CONV.forward, zeros(1, 3, 5, 5)),
     case("forward: x has shape (1, 2, 2, 9), expected images of at least 3 x 3", CONV.forward, zeros(1, 2, 2, 9)),
@@ -264,7 +268,7 @@ OTHERS = [
     case('device is 0, expected "cpu", "cuda" or "cuda:N"', LINEAR.to, 0),
     case('device is \'cuda:x\', expected "cpu"', to_device, zeros(2), "cuda:x"),
     case("Linear(3, 4).astype: dtype is 'int8', expected float32 or float64", LINEAR.astype, "int8"),
-    case("fit: net is a NoneType, expected a Layer", run_fit, net=None),
+    case("fit: net is of type NoneType, expected a Layer", run_fit, net=None),
     case("fit: net is LSTM(3, 4), which also returns a state", run_fit, net=RECURRENT),
     case("fit: loss is SGD(lr=0.2), expected an object with value and gradient", run_fit, loss=SGD(0.2)),
     case("fit: loss is <class", run_fit, loss=SoftmaxCrossEntropy),
@@ -275,9 +279,9 @@ OTHERS = [
     case("seed is -1, expected a whole number of at least 0", run_fit, seed=-1),
     case("fit: clip is 0, expected ... above 0", run_fit, clip=0),
     case("fit: validation is a int, expected a tuple (x, labels)", run_fit, validation=3),
-    case("the arrays have 6 and 4 rows, expected equally many", run_fit, labels=np.zeros(4, int)),
-    case("the arrays have 0 rows, expected at least 1", run_fit, x=zeros(0, 3), labels=np.zeros(0, int)),
-    case("is of type list, expected a NumPy or CuPy array", run_fit, x=[[1.0, 2.0, 3.0]] * 6),
+    case("fit: labels has 4 rows, expected 6, one for each of x", run_fit, labels=np.zeros(4, int)),
+    case("fit: labels has 0 rows, expected at least one", run_fit, x=zeros(0, 3), labels=np.zeros(0, int)),
+    case("is of type list, expected an array with rows", run_fit, x=[[1.0, 2.0, 3.0]] * 6),
     case("Linear(3, 4).forward: x is float64, expected float32", run_fit, x=zeros(6, 3, dtype=float)),
     case("Linear(3, 4).forward: x has shape (6, 5), expected (..., 3)", run_fit, x=zeros(6, 5)),
 ]  # fmt: skip
@@ -301,6 +305,30 @@ def test_one_sentence(words: str, function: Callable[..., Any], args: Any, kwarg
     assert len(sentence) < 250
     assert not SOUP.search(sentence), sentence
     assert raised.value.__suppress_context__ or raised.value.__context__ is None  # no second traceback below
+
+
+def test_other_nonsense_is_named(tmp_path) -> None:
+    net = Linear(2, 2, rng=0)
+    for words, call in {
+        "training is 'eval', expected True or False": lambda: setattr(net, "training", "eval"),
+        "nesterov is 'no', expected True or False": lambda: SGD(0.1, momentum=0.9, nesterov="no"),
+        "the layers are float32 and float64": lambda: Sequential(Linear(2, 2), Linear(2, 2, dtype=np.float64)),
+        "save: path is": lambda: save(net, str(tmp_path / "a.npz")),
+        "save: layer is of type ndarray": lambda: save(tmp_path / "a.npz", zeros(2)),
+        "save: optimiser is <class": lambda: save(tmp_path / "a.npz", net, SGD),
+        "load: optimiser is 'adam'": lambda: load(tmp_path / "a.npz", net, "adam"),
+        "there is no folder": lambda: save(tmp_path / "no" / "a.npz", net),
+        "which is a folder": lambda: save(tmp_path, net),
+        "cosine_decay: total is 0": lambda: schedules.cosine_decay(0, 0.1, 0),
+        "step_decay: total is 0": lambda: schedules.step_decay(0, 0.1, 0),
+        "exponential_decay: half_life is 0": lambda: schedules.exponential_decay(0, 0.1, 0),
+        "warm_up: steps is 0": lambda: schedules.warm_up(0, 0.1, 0),
+    }.items():
+        with pytest.raises((TypeError, ValueError, OSError), match=re.escape(words)) as error:
+            call()
+        assert "\n" not in str(error.value)
+    assert net.training is True
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_has_changed_after_all_these_failures() -> None:

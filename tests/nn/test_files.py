@@ -260,7 +260,7 @@ def test_a_file_of_another_structure_is_refused_with_all_differences(
         (None, Adam(), "holds no optimiser's state, expected Adam's; nothing was loaded"),
         (SGD(0.1, momentum=0.9), Adam(), "holds SGD's state, expected Adam's; nothing was loaded"),
         (SGD(0.1), SGD(0.1, momentum=0.9), "optimiser/0.v is missing in the file"),
-        (SGD(0.1, momentum=0.9), SGD(0.1), "optimiser/0.v is in the file but not in the layer"),
+        (SGD(0.1, momentum=0.9), SGD(0.1), "optimiser/0.v is in the file but not in the optimiser"),
     ],
 )
 def test_another_optimisers_file_is_refused(saved: Any, loaded: Any, sentence: str, tmp_path: Path) -> None:

@@ -95,14 +95,14 @@ class Recurrent(Layer):
         """a = x Wx + b for all steps in one product: (T, B, D) -> (T, B, G H)."""
         T, B, D = x.shape
         a = cache.buffer("a", (T, B, self.params.b.size), like=x)
-        array_module(x).matmul(x.reshape(T * B, D), self.params.Wx, out=a.reshape(T * B, -1))
+        array_module(x).matmul(x.reshape(T * B, D), self.params.Wx, out=a.reshape(T * B, a.shape[-1]))
         a += self.params.b
         return a
 
     def _project_backward(self, da: Array, cache: Cache) -> Array:
         """From da (T, B, G H): adds to the gradients of Wx and b, returns dx (T, B, D)."""
         xp, (T, B, D) = array_module(da), cache.x.shape
-        da = da.reshape(T * B, -1)
+        da = da.reshape(T * B, da.shape[-1])
         self.grads.b += da.sum(axis=0)  # a += b
         self.grads.Wx += cache.x.reshape(T * B, D).T @ da  # a = x Wx
         dx = cache.buffer("dx", (T, B, D), like=da)

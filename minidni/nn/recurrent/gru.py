@@ -54,7 +54,9 @@ class GRU(Recurrent):
             xp.tanh(n, out=n)
             hs[t + 1] = (1 - z) * n + z * hs[t]
         cache.finish(hs[1:], x=x, gates=gates, us=us, hs=hs)
-        return hs[1:], hs[T], cache
+        sT = cache.buffer("sT", s0.shape, like=x)
+        sT[...] = hs[T]
+        return hs[1:], sT, cache
 
     def backward(self, dy: Array | None, cache: Cache, dsT: Array | None = None) -> tuple[Array, Array]:
         """dy (T, B, H), dsT (B, H) -> dx (T, B, D), ds0 (B, H)."""

@@ -44,7 +44,9 @@ class RNN(Recurrent):
             a[t] += hs[t] @ self.params.Wh
             xp.tanh(a[t], out=hs[t + 1])
         cache.finish(hs[1:], x=x, hs=hs)
-        return hs[1:], hs[T], cache
+        sT = cache.buffer("sT", s0.shape, like=x)
+        sT[...] = hs[T]
+        return hs[1:], sT, cache
 
     def backward(self, dy: Array | None, cache: Cache, dsT: Array | None = None) -> tuple[Array, Array]:
         """dy (T, B, H), dsT (B, H) -> dx (T, B, D), ds0 (B, H)."""

@@ -1,0 +1,70 @@
+"""What is easily overlooked: far tails, empty batches, results that share memory."""
+
+import math
+
+import numpy as np
+import pytest
+
+from minidni import (
+    GRU,
+    LSTM,
+    RNN,
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Sigmoid,
+    SigmoidCrossEntropy,
+    to_device,
+    to_numpy,
+)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_keeps_its_digits_far_from_zero(dtype, device):
+    x = np.array([-80, -40, -20, -17, -10, -1, 0, 1, 10, 40, 1e4, -1e4], dtype)
+    exact = np.array([math.exp(v) / (1 + math.exp(v)) if v < 0 else 1 / (1 + math.exp(-v)) for v in x.tolist()])
+    y, cache = Sigmoid().forward(to_device(x, device))
+    tolerance = 4 * np.finfo(dtype).eps
+    np.testing.assert_allclose(to_numpy(y), exact, rtol=tolerance)
+    gradient = SigmoidCrossEntropy().gradient(
+        to_device(x[:, None], device), to_device(np.zeros((12, 1), dtype), device)
+    )
+    np.testing.assert_allclose(to_numpy(gradient)[:, 0], exact / 12, rtol=tolerance)
+    dx = Sigmoid().backward(to_device(np.ones_like(x), device), cache)
+    np.testing.assert_allclose(to_numpy(dx)[:7], (exact * (1 - exact))[:7], rtol=2 * tolerance)
+
+
+@pytest.mark.parametrize("kind", [RNN, GRU, LSTM])
+def test_the_final_state_is_no_view_of_the_outputs(kind, device):
+    layer = kind(2, 3, rng=0).to(device)
+    x = to_device(np.ones((4, 2, 2), np.float32), device)
+    y, sT, cache = layer.forward(x)
+    dx, _ = layer.backward(y, cache)
+    y_before, dx_before = to_numpy(y).copy(), to_numpy(dx).copy()
+    sT[...] = 0  # as one does where an episode ends
+    np.testing.assert_array_equal(to_numpy(y), y_before)
+    np.testing.assert_array_equal(to_numpy(layer.backward(y, cache)[0]), dx_before)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Linear(3, 4), (0, 3)),
+        (Flatten(), (0, 2, 3)),
+        (Conv2d(2, 3, 2), (0, 2, 5, 5)),
+        (MaxPool2d(2), (0, 2, 5, 5)),
+        (AvgPool2d(2), (0, 2, 5, 5)),
+        (RNN(3, 4), (5, 0, 3)),
+        (GRU(3, 4), (5, 0, 3)),
+        (LSTM(3, 4), (5, 0, 3)),
+    ],
+    ids=lambda v: repr(v) if isinstance(v, tuple) else v._name(),
+)
+def test_an_empty_batch_gives_empty_results_and_no_gradient(layer, shape):
+    layer.zero_grads()
+    y, *_, cache = layer.forward(np.zeros(shape, np.float32))
+    dx = layer.backward(np.zeros_like(y), cache)
+    assert (dx[0] if isinstance(dx, tuple) else dx).shape == shape
+    assert not any(g.any() for g in layer.grads.values())
