@@ -22,7 +22,13 @@ def example(name: str, *, seed: int = 0, dtype: Any = np.float64) -> tuple[Any, 
     """
     if name not in EXAMPLES:
         raise ValueError(f"there is no layer named {name!r}; there are {', '.join(EXAMPLES)}")
-    return EXAMPLES[name](np.random.default_rng(seed), dtype)
+    rng = np.random.default_rng(seed)
+    layer, *inputs = EXAMPLES[name](rng, dtype)
+    if isinstance(layer, nn.Layer):
+        # A gain of 1 or a bias of 0 would hide a backward that forgets it.
+        for slab in [*layer.params.slabs, *layer.buffers.slabs]:
+            slab += (0.3 * rng.random(slab.shape)).astype(slab.dtype)
+    return (layer, *inputs)
 
 
 def _rows(layer: Callable[[np.random.Generator, int, Any], Any]) -> Callable[..., tuple[Any, ...]]:
@@ -53,7 +59,6 @@ def _sequence(layer: type[nn.Recurrent]) -> Callable[..., tuple[Any, ...]]:
     def make(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
         T, B, D, H = (int(n) for n in rng.integers((1, 1, 1, 2), (7, 4, 4, 6)))
         recurrent = layer(D, H, rng=rng, dtype=dtype)  # type: ignore[call-arg]
-        recurrent.params.b[...] += 0.3 * rng.standard_normal(recurrent.params.b.shape)
         x, s0 = rng.standard_normal((T, B, D)), rng.standard_normal((B, recurrent.n_state))
         return recurrent, x.astype(dtype), s0.astype(dtype)
 
@@ -92,6 +97,7 @@ EXAMPLES |= {
     "Sigmoid": _rows(lambda rng, n, dtype: nn.Sigmoid()),
     "LayerNorm": _rows(lambda rng, n, dtype: nn.LayerNorm(n, dtype=dtype)),
     "BatchNorm": _rows(lambda rng, n, dtype: nn.BatchNorm(n, dtype=dtype)),
+    "BatchNorm-images": _images(lambda rng, n, dtype: nn.BatchNorm(n, axis=1, dtype=dtype)),
     "Dropout": _rows(lambda rng, n, dtype: nn.Dropout(0.4, rng=int(rng.integers(2**32)))),
     "Embedding": _embedding,
     "Conv2d": _images(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array
+from .arrays import Array, device_of, to_device
 from .arrays.checks import expect_array, expect_indices, expect_not_negative, expect_number, expect_positive
 from .data import Batches, batches
 from .nn import Layer, Loss, Optimiser, SoftmaxCrossEntropy, clip_norm, gradient_norm
@@ -96,6 +96,8 @@ def fit(
                 h, cache = net.forward(xb, cache=cache)
                 try:
                     history.losses.append(loss.value(h, yb))
+                    if not math.isfinite(history.losses[-1]):
+                        raise FloatingPointError(f"the loss is {history.losses[-1]}")
                     net.zero_grads()
                     net.backward(loss.gradient(h, yb), cache)
                     if not math.isfinite(gradient_norm(net)):
@@ -131,6 +133,7 @@ def accuracy(net: Layer, x: Array, labels: Array, *, batch_size: int = 1000) -> 
     right = 0
     for h, y in _outputs(net, x, labels, batch_size):
         expect_indices("accuracy", "labels", y, h.shape[-1])
+        y = to_device(y, device_of(h))
         expect_array("accuracy", "labels", y, h.shape[:-1], dtype=y.dtype)
         right += int((h.argmax(axis=-1) == y).sum())
     return right / labels.size

@@ -100,14 +100,15 @@ def expect_generator(where: str, rng: Any) -> np.random.Generator:
     return np.random.default_rng(rng)
 
 
-def expect_float_dtype(where: str, dtype: Any) -> np.dtype:
-    """The dtype; raise unless it is float32, float64 or complex128."""
+def expect_float_dtype(where: str, dtype: Any, *, or_complex: bool = False) -> np.dtype:
+    """The dtype; raise unless it is float32 or float64, or, where the complex step passes through, complex128."""
     try:
         found = None if dtype is None else np.dtype(dtype)  # NumPy takes None for float64
     except TypeError:
         found = None
-    if found is None or found not in FLOATS:
-        raise TypeError(f"{where}: dtype is {dtype!r}, expected float32 or float64 (complex128 for the complex step)")
+    if found is None or found not in (FLOATS if or_complex else FLOATS[:2]):
+        wanted = "float32 or float64" + (" (complex128 for the complex step)" if or_complex else "")
+        raise TypeError(f"{where}: dtype is {dtype!r}, expected {wanted}")
     return found
 
 

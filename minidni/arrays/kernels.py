@@ -45,7 +45,7 @@ def one_hot(labels: Array, n: int, dtype: Any) -> Array:
     """Rows of the n x n identity: labels (...) of integers -> (..., n). A label outside 0..n-1 gives a row of NaN."""
     xp = array_module(labels)
     hot = (labels[..., None] == xp.arange(n)).astype(dtype)
-    return xp.where(_inside(labels, n)[..., None], hot, xp.asarray(xp.nan, dtype=dtype))
+    return xp.where(_inside(labels, n)[..., None], hot, xp.full((), xp.nan, dtype))
 
 
 def take_rows(table: Array, indices: Array) -> Array:
@@ -54,10 +54,11 @@ def take_rows(table: Array, indices: Array) -> Array:
     rows = table[indices]
     if xp is np:  # NumPy's callers have checked the indices at the door
         return rows
-    return xp.where(_inside(indices, len(table))[..., None], rows, xp.asarray(xp.nan, dtype=table.dtype))
+    return xp.where(_inside(indices, len(table))[..., None], rows, xp.full((), xp.nan, table.dtype))
 
 
 def _inside(indices: Array, n: int) -> Array:
+    indices = indices.astype(np.int64)  # n = 256 does not fit into a byte's own type
     return (indices >= 0) & (indices < n)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from ..arrays import Array, array_module, device_of, to_device
 from ..arrays.checks import expect_not_negative, expect_positive
+from .dataset import listed
 
 
 class Batches:
@@ -98,9 +99,5 @@ def _rows(where: str, arrays: tuple[Array, ...]) -> int:
             raise TypeError(f"{where}: argument {i} is {kind}, expected a NumPy or CuPy array with rows{hint}")
     lengths = [len(x) for x in arrays]
     if len(set(lengths)) > 1:
-        raise ValueError(f"{where}: the arrays have {_listed(lengths)} rows, expected equally many")
+        raise ValueError(f"{where}: the arrays have {listed(lengths)} rows, expected equally many")
     return lengths[0]
-
-
-def _listed(numbers: list[int]) -> str:
-    return f"{', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

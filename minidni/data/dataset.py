@@ -1,5 +1,6 @@
 """One small class for every classification set: arrays to train on, arrays to test on, and what they are."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -69,16 +70,10 @@ class Dataset:
         return "\n".join(lines + [f"  source: {self.source}"] * bool(self.source))
 
 
-def expect_real_dtype(where: str, dtype: Any) -> np.dtype:
-    """The dtype of a set's examples; raise unless it is float32 or float64."""
-    try:
-        found = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        found = None
-    # NumPy takes None for float64, even in a comparison of dtypes
-    if found is None or found not in (np.float32, np.float64):
-        raise TypeError(f"{where}: dtype is {dtype!r}, expected float32 or float64")
-    return found
+def listed(items: Sequence[Any]) -> str:
+    """The items in a sentence: "a", "a and b", "a, b and c"."""
+    *most, last = map(str, items)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def split_sizes(where: str, n: int, test_fraction: float, classes: int) -> tuple[int, int]:

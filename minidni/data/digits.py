@@ -5,7 +5,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .dataset import Dataset, expect_real_dtype
+from ..arrays.checks import expect_float_dtype
+from .dataset import Dataset
 
 
 def load_digits(*, dtype: DTypeLike = np.float32) -> Dataset:
@@ -30,7 +31,7 @@ def load_digits(*, dtype: DTypeLike = np.float32) -> Dataset:
     Machine Learning Repository, 1998, CC BY 4.0, as scikit-learn ships it (`tests/tools/make_digits.py` has
     the details).
     """
-    dtype = expect_real_dtype("load_digits", dtype)
+    dtype = expect_float_dtype("load_digits", dtype)
     with (files(__package__) / "digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
         x = stored["images"].reshape(-1, 64).astype(dtype) / 16
         y = stored["labels"].astype(np.int64)

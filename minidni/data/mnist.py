@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .dataset import Dataset, expect_real_dtype
+from ..arrays.checks import expect_float_dtype
+from .dataset import Dataset, listed
 from .download import download as download_file
 from .folders import VARIABLE, cache_folder, expect_folder, search_folders
 from .idx import WrongFile, read_idx
@@ -185,7 +186,7 @@ def _load(
 ) -> Dataset:
     if not isinstance(download, bool):
         raise TypeError(f"{where}: download is {download!r}, expected True or False (a folder goes in folder=...)")
-    real = expect_real_dtype(where, dtype)
+    real = expect_float_dtype(where, dtype)
     path = expect_folder(where, folder, create=download)
     found = [_find(where, idx_set, file, path) for file in idx_set.files]
     missing = [file for file, array in zip(idx_set.files, found, strict=True) if array is None]
@@ -223,10 +224,15 @@ def _find(where: str, idx_set: IdxSet, file: IdxFile, folder: Path | None) -> np
     """The file's array from the first place that has it, or None. A damaged file raises: it is not passed over."""
     for place in search_folders(idx_set.folder, folder):
         for name in file.spellings():
-            if not (place / name).is_file():
-                continue
             try:
+                if not (place / name).is_file():
+                    continue
                 return _read(where, place / name, file, idx_set)
+            except OSError as error:
+                reason = error.strerror or error
+                raise type(error)(
+                    f"{where}: cannot read {place / name} ({reason}): mend it or use another folder"
+                ) from None
             except WrongFile as error:
                 # The twin set's files have the same names: in a folder of their own they are no mistake.
                 if error.sha256 not in _twin_sums(idx_set):
@@ -254,14 +260,10 @@ def _where_and_how(where: str, idx_set: IdxSet, missing: list[IdxFile], folder: 
     call = f"{where}(download=True{', folder=...' if folder else ''})"
     megabytes = sum(file.packed_size for file in missing) / 1e6
     return (
-        f"{where}: {idx_set.name}'s {_listed([file.name + '.gz' for file in missing])} not found, looked in {places}"
+        f"{where}: {idx_set.name}'s {listed([file.name + '.gz' for file in missing])} not found, looked in {places}"
         f"{'' if os.environ.get(VARIABLE) else f' ({VARIABLE} is not set)'}; call {call} to download "
         f"{megabytes:.1f} MB into {target}, or put the files there by hand, packed or unpacked"
     )
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _pixels(images: np.ndarray, dtype: np.dtype) -> np.ndarray:

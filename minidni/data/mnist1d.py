@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arrays.checks import expect_not_negative, expect_number, expect_positive
-from .dataset import Dataset, balanced_labels, expect_real_dtype, split_sizes
+from ..arrays.checks import expect_float_dtype, expect_not_negative, expect_number, expect_positive
+from .dataset import Dataset, balanced_labels, split_sizes
 
 # Heights of each digit's pen stroke, from top to bottom (Greydanus and Kobak, Apache-2.0).
 TEMPLATES = np.array(
@@ -99,7 +99,7 @@ def mnist1d(
         raise TypeError(f"{where}: shuffle_steps is {shuffle_steps!r}, expected True or False")
     if max_shift > STEPS:
         raise ValueError(f"{where}: max_shift is {max_shift}, expected at most {STEPS}, the steps there are")
-    real = expect_real_dtype(where, dtype)
+    real = expect_float_dtype(where, dtype)
     scale, shear, correlated_noise, noise = (
         expect_number(where, name, value)
         for name, value in (

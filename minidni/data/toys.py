@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arrays.checks import expect_not_negative, expect_number, expect_positive
-from .dataset import Dataset, balanced_labels, expect_real_dtype, split_sizes
+from ..arrays.checks import expect_float_dtype, expect_not_negative, expect_number, expect_positive
+from .dataset import Dataset, balanced_labels, split_sizes
 
 
 def spirals(
@@ -42,7 +42,7 @@ def spirals(
     n, classes = expect_positive(where, n=n, classes=classes)
     (seed,) = expect_not_negative(where, seed=seed)
     noise, turns = expect_number(where, "noise", noise), expect_number(where, "turns", turns)
-    real = expect_real_dtype(where, dtype)
+    real = expect_float_dtype(where, dtype)
     rng = np.random.default_rng(seed)
     y, n_train = _labels(where, rng, n, classes, test_fraction)
     radius = rng.random(n)
@@ -86,7 +86,7 @@ def blobs(
     n, classes, features = expect_positive(where, n=n, classes=classes, features=features)
     (seed,) = expect_not_negative(where, seed=seed)
     spread = expect_number(where, "spread", spread)
-    real = expect_real_dtype(where, dtype)
+    real = expect_float_dtype(where, dtype)
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-10, 10, size=(classes, features))
     y, n_train = _labels(where, rng, n, classes, test_fraction)

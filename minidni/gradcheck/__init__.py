@@ -1,9 +1,10 @@
 """Gradient checking: is the hand-written `backward` the derivative of `forward`?
 
 `check_gradients(layer, *inputs)` answers with a report that names the worst entry and the likely cause. Reading
-order: `differences` (how one slope is measured), `subject` (a layer as a function of named arrays, with `adapters` and
-`copying` below it), `measure` (one array), `protocol` (what `backward` may not do), `check` (the whole procedure),
-`patterns` and `diagnose` (the likely cause), `precision` (float32 and devices), `report` and `html`.
+order: `differences` (how one slope is measured), `subject` (a layer as a function of named arrays, with `adapters`,
+`calls` and `copying` below it), `measure` (one array), `protocol` (what `backward` may not do), `check` (the whole
+procedure), `diagnose` (the likely cause: the list of guesses, which are in `guesses` and `experiments`, and stand on
+`patterns` and `evidence`), `precision` (float32 and devices), `report` and `html`.
 """
 
 from .check import check_gradients

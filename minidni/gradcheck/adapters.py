@@ -101,6 +101,15 @@ def copied(x: Any) -> Any:
     return x.copy() if hasattr(x, "copy") and hasattr(x, "shape") else x
 
 
+def shaken(x: Any, rng: np.random.Generator) -> Any:
+    """Other values for an input: floats keep sign and rough size, integers (tokens, labels) change places."""
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        return x * rng.uniform(0.6, 1.4, x.shape)
+    if isinstance(x, np.ndarray) and x.dtype.kind in "iu":
+        return rng.permutation(x.ravel()).reshape(x.shape)
+    return copied(x)
+
+
 def same_bits(a: list[Any], b: list[Any]) -> bool:
     """Whether two lists hold equal values, NaN equal to NaN."""
     return len(a) == len(b) and all(

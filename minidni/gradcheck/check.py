@@ -7,7 +7,7 @@ import numpy as np
 from .adapters import LossLayer, as_layer, private_copy
 from .diagnose import diagnose
 from .differences import full_ladder
-from .measure import ComplexStep, Gauge
+from .measure import ComplexStep, Gauge, mark_vague
 from .precision import compare
 from .protocol import audit, non_finite_outputs
 from .report import ArrayReport, Finding, Report, Trace
@@ -36,12 +36,18 @@ def check_gradients(layer: Any, *inputs: Any, seed: int = 0, mode: str = "auto",
         max_entries: in fast mode, an array that disagrees and has more entries than this is searched by bisection and
             by a random sample of this many entries.
 
+    The report is ok only if at least one entry of every array could be judged. Not judged are an entry on a kink where
+    backward's value lies between the slopes of the two sides, and one whose tolerance is a tenth of the array's
+    largest entry or more; the verdict counts them.
+
     Returns:
         The report: `report.ok`, `report.worst`, `report.cause`, `print(report)`, `report.plot()`.
 
     Raises:
         TypeError: if the object or its arguments do not follow the protocol at all.
         ValueError: if a setting is out of range, or `forward` cannot be repeated.
+        TypeError, ValueError: if `forward` or `backward` raises: its message, with the shapes. A NotImplementedError
+            passes unchanged.
     """
     if mode not in MODES:
         raise ValueError(f"mode is {mode!r}, expected one of {', '.join(map(repr, MODES))}.")
@@ -67,11 +73,7 @@ def _check(layer: Any, inputs: tuple[Any, ...], rng: np.random.Generator, mode: 
     full = mode == "full" or (mode == "auto" and entries <= FULL_UP_TO)
     arrays = _measure(subject, gradients, full, max_entries, rng)
     report = Report(title, "full" if full else "fast", arrays, findings, _notes(subject, arrays))
-    if not any(a.judged.any() for a in arrays):
-        why = (
-            "every entry sits on a kink" if any(a.examined.any() for a in arrays) else "there is no gradient to compare"
-        )
-        findings.append(Finding("nothing judged", "", f"nothing could be judged: {why}."))
+    findings += _unjudged(arrays)
     findings += _unexplained_projections(arrays)
     if report.ok:
         found, note = compare(layer, subject, arrays)
@@ -95,7 +97,22 @@ def _measure(
         arrays.append(gauge.all_entries() if full else gauge.fast(max_entries))
         gauge.report.projections_wrong = not full and gauge.disagreed
         witness.testify(gauge.report)
+        mark_vague(gauge.report, subject.magnitude)
     return arrays
+
+
+def _unjudged(arrays: list[ArrayReport]) -> list[Finding]:
+    """An array of which nothing could be judged may be wrong altogether, so the check is not passed."""
+    if not any(a.judged.any() for a in arrays):
+        kinks = any(a.examined.any() for a in arrays)
+        why = "every entry sits on a kink" if kinks else "there is no gradient to compare"
+        return [Finding("nothing judged", "", f"nothing could be judged: {why}.")]
+    text = "no entry of {0} could be judged ({1} on a kink, {2} measured too badly): check it at other values."
+    return [
+        Finding("not judged", a.name, text.format(a.name, int(a.kink.sum()), int(a.vague.sum())))
+        for a in arrays
+        if a.unjudged
+    ]
 
 
 def _unexplained_projections(arrays: list[ArrayReport]) -> list[Finding]:
@@ -118,7 +135,9 @@ def _notes(subject: Subject, arrays: list[ArrayReport]) -> list[str]:
     if not hasattr(subject.layer, "params") and not isinstance(subject.layer, LossLayer):
         notes.append("the layer has no params: only the gradients of its inputs were checked.")
     if any(a.kink.any() for a in arrays):
-        notes.append("a kink has no gradient to compare with (the slopes on its two sides differ): not judged.")
+        notes.append("at a kink (the slopes on its two sides differ) a value between the two slopes is not judged.")
+    if vague := [f"{int(a.vague.sum())} in {a.name}" for a in arrays if a.vague.any()]:
+        notes.append(f"measured too badly to be judged: {', '.join(vague)}.")
     return notes
 
 

@@ -31,12 +31,16 @@ class Slope(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What the ladder says of one claimed slope."""
+    """What the ladder says of one claimed slope; `beyond`: at a kink, outside the slopes on its two sides.
+
+    Where it is `beyond`, `numeric` is the nearer of the two slopes.
+    """
 
     numeric: float
     tolerance: float
     kink: bool
     step: float
+    beyond: bool = False
 
     def wrong(self, claimed: float) -> bool:
         """Whether the claimed slope is further from the measured one than the tolerance."""
@@ -47,11 +51,13 @@ class Line(NamedTuple):
     """The objective along a line: `difference(a, b)` is phi(a) - phi(b) over the step really taken, for offsets a > b.
 
     `rounding` is the noise to expect in phi(a) - phi(b); `size` the magnitude of the coordinate that is moved.
+    `sides(h)` gives the lowest and highest slope that the slopes left and right of 0 allow, each output on its own.
     """
 
     difference: Callable[[float, float], float]
     rounding: float
     size: float
+    sides: Callable[[float], tuple[float, float]] | None = None
 
 
 def best_slope(steps: np.ndarray, slopes: np.ndarray, rounding: float) -> Slope:
@@ -96,7 +102,20 @@ def is_kink(line: Line) -> bool:
     gap = np.abs(np.subtract(right, left))
     noise = 40 * line.rounding / np.array(KINK_STEPS)
     scale = max(abs(right[-1]), abs(left[-1]))
-    return bool(gap[-1] > noise[-1] and gap[-1] > 1e-3 * scale and gap[-1] > 0.5 * gap.max())
+    return bool(gap[-1] > noise[-1] and gap[-1] > 1e-6 * scale and gap[-1] > 0.5 * gap.max())
+
+
+def _at_kink(line: Line, claimed: float, verdict: Judgement) -> Judgement:
+    """At a kink any value between the slopes of the two sides is a convention; one outside is not."""
+    verdict = verdict._replace(kink=True)
+    if line.sides is None:
+        return verdict
+    low, high = line.sides(KINK_STEPS[-1])
+    slack = 40 * line.rounding / KINK_STEPS[-1] + 0.01 * max(abs(low), abs(high))
+    nearest = min(max(claimed, low), high)
+    if not abs(claimed - nearest) > slack:
+        return verdict
+    return verdict._replace(numeric=nearest, tolerance=slack, beyond=True)
 
 
 def _confirmed(line: Line, value: float, within: float) -> bool:
@@ -104,7 +123,7 @@ def _confirmed(line: Line, value: float, within: float) -> bool:
     if any(not abs(line.difference(h, -h) - value) < within for h in CONFIRMING_STEPS):
         return False
     h = CONFIRMING_STEPS[-1]
-    return abs(line.difference(h, 0.0) - value) < within
+    return abs(line.difference(h, 0.0) - value) < within and not is_kink(line)
 
 
 def _beyond_a_kink(steps: np.ndarray, slopes: np.ndarray, slope: Slope, claimed: float) -> int | None:
@@ -120,7 +139,7 @@ def judge(line: Line, claimed: float, floor: float, start: float = FIRST_STEP) -
     """Compare a claimed slope with the objective along `line`.
 
     Three steps from `start` acquit a slope that agrees tightly, and convict one that is far off if smaller steps and
-    one side alone confirm it. Anything between takes the full ladder, and what still disagrees is tested for a kink.
+    both sides confirm it. Anything between takes the full ladder, and what still disagrees is tested for a kink.
     `floor` is the absolute error that the claimed value's own rounding may have.
     """
     steps = start * np.array([1.0, 0.5, 0.25])
@@ -140,6 +159,8 @@ def judge(line: Line, claimed: float, floor: float, start: float = FIRST_STEP) -
         slope = best_slope(ladder[near:], slopes[near:], line.rounding)
     tolerance = SAFETY * slope.error + floor
     verdict = Judgement(slope.value, tolerance, False, slope.step)
-    if np.isnan(slope.value) or (verdict.wrong(claimed) and np.isfinite(claimed) and is_kink(line)):
+    if np.isnan(slope.value):
         return verdict._replace(kink=True)
+    if verdict.wrong(claimed) and np.isfinite(claimed) and is_kink(line):
+        return _at_kink(line, claimed, verdict)
     return verdict

@@ -7,7 +7,7 @@ import numpy as np
 
 from .adapters import is_float
 from .copying import copy_layer
-from .differences import EPS, FINEST, FIRST_STEP, Judgement, judge
+from .differences import EPS, FINEST, FIRST_STEP, Judgement, is_kink, judge
 from .report import ArrayReport
 from .subject import Subject
 
@@ -15,6 +15,7 @@ ROUNDING = 1e-10  # what the analytic gradient's own rounding may be, against th
 TINY_STEP = 2.0**-100  # the complex step subtracts nothing, so it can be as small as one likes
 SPOT_CHECKS = 4
 DIRECTIONS = 2
+VAGUE = 0.1  # a tolerance of this part of the array's largest entry is too wide for a verdict
 BELIEF = 10.0  # tolerances by which the two witnesses may differ; a forward that is not analytic is off by far more
 
 
@@ -41,10 +42,29 @@ class Gauge:
             self.start = (
                 float(np.clip(verdict.step * 4, 2.0 ** (FINEST + 8), FIRST_STEP)) if not verdict.kink else self.start
             )
+        beyond = verdict.beyond and self._own_kink(index)
         self.report.examined[index] = True
-        self.report.kink[index] = verdict.kink
-        if not verdict.kink:
+        self.report.beyond[index] = beyond
+        self.report.kink[index] = verdict.kink and not beyond
+        if beyond or not verdict.kink:
             self.report.numeric[index], self.report.tolerance[index] = verdict.numeric, verdict.tolerance
+
+    def _own_kink(self, index: tuple[int, ...]) -> bool:
+        """Whether the kink stays where it is when everything else moves a little.
+
+        Only then is it this entry's alone. Where several units of a hidden layer have their kinks at one point (a row
+        of zeros before a ReLU), the chain rule with a fair convention for each may leave the two slopes.
+        """
+        arrays = list(self.subject.arrays().values())
+        kept, entry = [a.copy() for a in arrays], self.array[index].copy()
+        try:
+            for a in arrays:
+                a += 1e-3 * (np.max(np.abs(a), initial=0.0) or 1.0) * self.rng.standard_normal(a.shape)
+            self.array[index] = entry
+            return is_kink(self.subject.line(self.array, index))
+        finally:
+            for a, values in zip(arrays, kept, strict=True):
+                a[...] = values
 
     def direction(self, direction: np.ndarray) -> tuple[float, Judgement]:
         """The claimed slope along a direction, and the measured one."""
@@ -105,6 +125,17 @@ class Gauge:
         return self.report
 
 
+def mark_vague(report: ArrayReport, magnitude: float) -> None:
+    """Take back the verdict on entries measured so badly that a wrong gradient could have passed.
+
+    That is where the tolerance is a tenth of the array's largest entry or more, and not small against `magnitude`.
+    """
+    finite = np.abs(report.analytic[np.isfinite(report.analytic)])
+    scale = max(report.scale, float(finite.max(initial=0.0)))
+    limit = max(VAGUE * scale, 1e-9 * magnitude)
+    report.vague |= report.judged & ~report.wrong & (np.nan_to_num(report.tolerance) > limit)
+
+
 class ComplexStep:
     """The second witness: `Im phi(w + ih) / h` has no subtraction, so nothing is lost to rounding.
 
@@ -159,17 +190,17 @@ class ComplexStep:
 
     def testify(self, report: ArrayReport) -> None:
         """Where this witness agrees with the ladder in every judged entry of the array, judge by it, more tightly."""
-        if not self.available or not report.judged.any():
+        judged = report.judged & ~report.beyond
+        if not self.available or not judged.any():
             report.witness = "ladder (complex: no)"
             return
         values = np.full(report.shape, np.nan)
         try:
-            for index in map(tuple, np.argwhere(report.judged)):
+            for index in map(tuple, np.argwhere(judged)):
                 values[index] = self.slope(report.name, index)
         except Exception:
             report.witness = "ladder (complex: no)"
             return
-        judged = report.judged
         finite = np.abs(report.analytic[np.isfinite(report.analytic)])
         rounding = self.subject.backward_rounding() + 256 * EPS * self.subject.magnitude
         gap = np.abs(values - report.numeric)[judged]

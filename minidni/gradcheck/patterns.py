@@ -11,14 +11,15 @@ Array = np.ndarray
 
 
 def explains(model: Array, a: Array, n: Array) -> bool:
-    """True if `model` predicts A, leaving at most a thousandth of the error A - N unexplained."""
+    """True if `model` predicts A in all measured entries, but for a tiny part of the error A - N and of rounding."""
     if model.shape != a.shape:
         return False
     known = np.isfinite(model) & np.isfinite(n) & np.isfinite(a)
     if not known.any():
         return False
-    error = np.max(np.abs(a - n)[known])
-    return bool(error > 0 and np.max(np.abs(a - model)[known]) <= 1e-3 * error)
+    error, unexplained = np.max(np.abs(a - n)[known]), np.max(np.abs(a - model)[known])
+    rounding = min(1e-8 * np.max(np.abs(n[known])), 1e-3 * error)
+    return bool(error > 0 and unexplained <= 1e-5 * error + rounding)
 
 
 def matches(a: Array | None, n: Array) -> bool:
@@ -39,26 +40,37 @@ def factor(a: Array, n: Array) -> float | None:
     return r if explains(r * n, a, n) else None
 
 
-def factor_phrase(r: float, lengths: dict[str, int]) -> str:
-    """What a factor is likely to be; `lengths` maps descriptions such as "the batch size" to axis lengths."""
+def factor_phrase(r: float) -> str:
+    """A factor in words."""
     if abs(r) < 1e-9:
         return "zero"
-    if _is(r, -1):
-        return "the negative of what it should be: a sign"
-    sign = "minus " if r < 0 else ""
-    size = abs(r)
-    named = []
-    for meaning, length in lengths.items():
-        if length > 1 and _is(size, length):
-            named.append(f"{length} is {meaning}, a sum where a mean was meant")
-        if length > 1 and _is(size, 1 / length):
-            named.append(f"1/{length} with {meaning} {length}, a mean where a sum was meant")
-    if _is(size, 2):
-        named.insert(0, "a factor 2, or something counted twice")
-    if _is(size, 0.5):
-        named.insert(0, "a factor 1/2, or only one of two equal parts")
-    text = f"{sign}{size:.6g} times what it should be"
-    return text + (f": {'; or '.join(named)}" if named else "")
+    if same(r, -1):
+        return "the negative of what it should be"
+    return f"{'minus ' if r < 0 else ''}{abs(r):.6g} times what it should be"
+
+
+def reason(r: float) -> str | None:
+    """What a factor is likely to be, if it is a common one."""
+    reasons = {-1.0: "a sign", 2.0: "a factor 2, or something counted twice", 0.5: "a factor 1/2, or a forgotten 2"}
+    return next((what for value, what in reasons.items() if same(r, value)), None)
+
+
+def same(r: float, value: float) -> bool:
+    """Whether two factors are equal but for measuring errors."""
+    return abs(r - value) <= 1e-5 * abs(value)
+
+
+def collapsed(a: Array, n: Array) -> tuple[tuple[int, ...], float] | None:
+    """(axes, r), if along these axes the entries of A are all equal, r times the sum of those of N."""
+    if not np.isfinite(n).all() or not np.isfinite(a).all():
+        return None
+    for axes in [(i,) for i in range(n.ndim)] + [tuple(range(n.ndim))] * (n.ndim > 1):
+        total = np.broadcast_to(n.sum(axes, keepdims=True), n.shape)
+        if all(n.shape[axis] > 1 for axis in axes) and total.any():
+            r = float(np.vdot(total, a) / np.vdot(total, total))
+            if abs(r) > 1e-9 and explains(r * total, a, n):
+                return axes, r
+    return None
 
 
 def rearranged(a: Array, n: Array) -> str | None:
@@ -98,24 +110,22 @@ def blocks(a: Array, n: Array) -> str | None:
     return None
 
 
-def where_wrong(name: str, a: Array, n: Array, wrong: Array, few: bool) -> str | None:
+def where_wrong(name: str, wrong: Array, few: bool) -> str | None:
     """Which part of the array is wrong, if it is a part; `few` asks for at most half of some axis."""
-    if not wrong.any() or a.ndim == 0 or a.size == 1:
+    if not wrong.any() or wrong.ndim == 0 or wrong.size == 1:
         return None
     inside = [np.unique(i) for i in np.nonzero(wrong)]
-    limits = [n // 2 if few else n - 1 for n in a.shape]
+    limits = [n // 2 if few else n - 1 for n in wrong.shape]
     if all(len(i) > limit for i, limit in zip(inside, limits, strict=True)):
         return None
     box = int(np.prod([len(i) for i in inside]))
     if wrong.sum() < 0.5 * box:
         return None
     if box == 1:
-        place = f"{name}[{', '.join(str(i[0]) for i in inside)}]"
-    else:
-        parts = [_axis_name(axis, a.ndim, i, a.shape[axis]) for axis, i in enumerate(inside) if len(i) < a.shape[axis]]
-        place = f"{', '.join(parts)} of {name}"
-    r = factor(np.where(wrong, a, np.nan), np.where(wrong, n, np.nan))
-    return f"wrong only in {place}" + (f", where it is {factor_phrase(r, {})}" if r is not None else "")
+        return f"{name}[{', '.join(str(i[0]) for i in inside)}]"
+    sides = list(zip(range(wrong.ndim), inside, wrong.shape, strict=True))
+    parts = [_axis_name(axis, wrong.ndim, i, length) for axis, i, length in sides if len(i) < length]
+    return f"{', '.join(parts)} of {name}"
 
 
 def along_axis(a: Array, n: Array, x: Array, y: Array | None) -> str | None:
@@ -129,40 +139,38 @@ def along_axis(a: Array, n: Array, x: Array, y: Array | None) -> str | None:
         e, v = np.moveaxis(error, axis, -1), np.moveaxis(x, axis, -1)
         one = np.ones_like(v)
         if _fits(e, [one]):
-            return (
-                f"the error is the same all along axis {axis}: the term from a mean (or sum) over that axis is missing"
-            )
+            return f"the error is the same all along axis {axis}: the term from a mean (or sum) over it is missing"
         if y is not None and y.shape == x.shape and _fits(e, [np.moveaxis(y, axis, -1)]):
             return f"along axis {axis} the error is proportional to the output: the term with sum(dy * y) is missing"
         if _fits(e, [one, v]):
-            return f"along axis {axis} the error is linear in x: the terms of mean and variance over it are missing"
+            return (
+                f"along axis {axis} the error is linear in x: a term from the mean or the variance over it is missing"
+            )
     return None
 
 
 def elementwise(a: Array, n: Array, x: Array, y: Array, dy: Array) -> str | None:
-    """For a function applied entry by entry: a well-known wrong derivative."""
+    """For a function applied entry by entry: a well-known derivative, wrong where another one is right."""
     if not (a.shape == x.shape == y.shape == dy.shape):
         return None
-    s = 1 / (1 + np.exp(-np.clip(x, -700, 700)))
-    candidates = {
+    s = 1 / (1 + np.exp(-np.clip(y, -700, 700)))
+    tanh = {
         "1 - x^2 (the input where the output was meant)": 1 - x**2,
         "1 - tanh(y)^2 (tanh applied twice)": 1 - np.tanh(y) ** 2,
+        "1 - y (a square is missing)": 1 - y,
+    }
+    sigmoid = {
         "y (a factor 1 - y is missing)": y,
         "1 - y (a factor y is missing)": 1 - y,
         "x (1 - x) (the input where the output was meant)": x * (1 - x),
-        "s(y) (1 - s(y)), s the sigmoid (applied twice)": 1 / (1 + np.exp(-y)) * (1 - 1 / (1 + np.exp(-y))),
-        "1 - y (a square is missing)": 1 - np.abs(y),
-        "the function itself": s if np.allclose(y, s) else y,
-        "1 (it is passed on as it is: the derivative, or a mask, is forgotten)": np.ones_like(x),
+        "s(y) (1 - s(y)), s the sigmoid (applied twice)": s * (1 - s),
     }
-    for what, derivative in candidates.items():
-        if explains(dy * derivative, a, n):
-            return f"dy is multiplied by {what}"
+    forgotten = {"1 (it is passed on as it is: the derivative, or a mask, is forgotten)": np.ones_like(x)}
+    for right, wrong in ((dy * (1 - y**2), tanh), (dy * y * (1 - y), sigmoid), (n, forgotten)):
+        for what, derivative in wrong.items():
+            if matches(right, n) and explains(dy * derivative, a, n):
+                return f"dy is multiplied by {what}"
     return None
-
-
-def _is(r: float, value: float) -> bool:
-    return abs(r - value) <= 1e-5 * abs(value)
 
 
 def _fits(e: Array, basis: list[Array]) -> bool:
@@ -171,7 +179,7 @@ def _fits(e: Array, basis: list[Array]) -> bool:
         return False
     columns = np.stack(basis, axis=-1)  # (..., n, k)
     weights = np.linalg.pinv(columns) @ e[..., None]
-    return bool(np.max(np.abs(columns @ weights - e[..., None])) <= 1e-3 * np.max(np.abs(e)))
+    return bool(np.max(np.abs(columns @ weights - e[..., None])) <= 1e-5 * np.max(np.abs(e)))
 
 
 def _ends(v: Array, axis: int) -> tuple[Array, Array]:

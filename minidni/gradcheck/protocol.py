@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from .adapters import Arrays, is_float
+from .adapters import Arrays, copied, fill_grads, is_float, named_arrays, shaken
+from .copying import copy_layer
 from .report import Finding
 from .subject import Pass, Subject
 
@@ -42,7 +43,7 @@ def audit(subject: Subject) -> tuple[Arrays, list[Finding]]:
                 )
             )
     subject.weigh(usable)
-    findings += _repeatable(subject, first)
+    findings += _repeatable(subject, first) or _in_flight(subject, first)
     findings += _accumulates(subject, first)
     return usable, findings
 
@@ -91,6 +92,36 @@ def _repeatable(subject: Subject, first: Pass) -> list[Finding]:
     changed = [n for n, g in found.items() if is_float(g) and not close(again.get(n), g, largest(g))]
     text = "a second backward with the same cache gives another gradient of {}: backward changes its cache."
     return [Finding("not repeatable", "cache", text.format(", ".join(changed)))] if changed else []
+
+
+def _in_flight(subject: Subject, first: Pass) -> list[Finding]:
+    """Two passes may be in flight at once: a second forward must not change what the first one's backward gives.
+
+    Running statistics and generators that the second forward moves on do no harm: backward does not read them.
+    """
+    if first.modified:
+        return []
+    layer, others = copy_layer(subject.layer), [shaken(x, np.random.default_rng(4)) for x in subject.inputs]
+    if subject.random:
+        np.random.set_state(subject.random_state)
+    *_, cache = layer.forward(*[copied(x) for x in subject.inputs])
+    try:
+        layer.forward(*others)
+    except Exception:  # labels or tokens in another order may make no sense to it
+        return []
+    fill_grads(layer, {})
+    try:
+        inputs = subject.backward(layer, [copied(d) for d in subject.cotangents], cache)
+        other = Pass([], inputs, {n: copied(g) for n, g in named_arrays(layer, "grads").items()}, []).gradients(subject)
+    except (TypeError, ValueError):  # what the second forward left does not fit
+        other = {}
+    found = first.gradients(subject)
+    changed = [n for n, g in found.items() if is_float(g) and not close(other.get(n), g, largest(g))]
+    if not changed:
+        return []
+    text = "backward uses what the last forward left on the layer, not its cache"
+    seen = f"after another forward it gives another gradient of {', '.join(changed)}"
+    return [Finding("stashed", "cache", f"{text}: {seen}.")]
 
 
 def _accumulates(subject: Subject, first: Pass) -> list[Finding]:

@@ -47,18 +47,27 @@ class ArrayReport:
     """One array: the gradient `backward` gives against the measured one.
 
     `numeric` and `tolerance` have the array's shape and are NaN where an entry was not examined or is a kink.
+
+    The masks, bool and of the array's shape: `examined` entry by entry; `kink`, the slopes on the two sides differ and
+    backward's value lies between them, as every convention does; `beyond`, at a kink but not between them, which is
+    wrong; `vague`, the tolerance is so wide that a wrong gradient could pass. A kink or vague entry is not judged.
     """
 
     name: str
     analytic: np.ndarray
     numeric: np.ndarray
     tolerance: np.ndarray
-    examined: np.ndarray  # bool: measured entry by entry
-    kink: np.ndarray  # bool: the two sides have different slopes, so there is no gradient to judge
+    examined: np.ndarray
+    kink: np.ndarray
     projections: int = 0  # random directions along which the whole array was compared
     projections_wrong: bool = False
     witness: str = "ladder"
     precision: float | None = None  # largest error of the float32 (or device) gradient against the array's scale
+
+    def __post_init__(self) -> None:
+        """Nothing is vague or beyond a kink yet."""
+        self.vague = np.zeros(self.shape, dtype=bool)
+        self.beyond = np.zeros(self.shape, dtype=bool)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,7 +77,13 @@ class ArrayReport:
     @property
     def judged(self) -> np.ndarray:
         """Bool, of the array's shape: entries with a verdict."""
-        return self.examined & ~self.kink
+        return self.examined & ~self.kink & ~self.vague
+
+    @property
+    def unjudged(self) -> bool:
+        """True if entries were looked at but none could be judged, nor the array as a whole along a direction."""
+        whole = self.projections > 0 and not self.projections_wrong
+        return bool(self.examined.any()) and not self.judged.any() and not whole
 
     @property
     def error(self) -> np.ndarray:
@@ -113,7 +128,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True if no entry is wrong and nothing else was found."""
+        """True if no entry is wrong, something of every array could be judged, and nothing else was found."""
         return not self.findings and not any(a.wrong.any() for a in self.arrays)
 
     def __bool__(self) -> bool:
@@ -171,15 +186,22 @@ class Report:
         ]
 
     def verdict(self) -> str:
-        """One line: ok, or how many entries of which arrays are wrong."""
-        if self.ok:
-            n = sum(int(a.judged.sum()) for a in self.arrays)
-            return f"{self.title}: ok, {n} entries judged ({self.mode})"
+        """One line: ok, or how many entries of which arrays are wrong; and how many were not judged."""
+        judged = sum(int(a.judged.sum()) for a in self.arrays)
+        examined = sum(int(a.examined.sum()) for a in self.arrays)
+        left = f", {examined - judged} of {examined} not judged" if examined > judged else ""
         wrong = [f"{a.name} ({int(a.wrong.sum())} of {int(a.judged.sum())})" for a in self.arrays if a.wrong.any()]
-        what = "gradient wrong in " + ", ".join(wrong) if wrong else "the values agree, but not all is well"
-        if not wrong and not any(a.judged.any() for a in self.arrays):
-            what = "nothing could be judged"
-        return f"{self.title}: WRONG, {what} ({self.mode})"
+        if self.ok:
+            what = f"ok, {judged} entries judged"
+        elif wrong:
+            what = "WRONG, gradient wrong in " + ", ".join(wrong)
+        elif not judged:
+            what = "NOT OK, nothing could be judged"
+        elif all(f.kind == "not judged" for f in self.findings):
+            what = f"NOT OK, nothing could be judged in {', '.join(f.name for f in self.findings)}"
+        else:
+            what = "WRONG, the values agree, but not all is well"
+        return f"{self.title}: {what}{left} ({self.mode})"
 
     def __str__(self) -> str:
         lines = [self.verdict()]

@@ -16,6 +16,7 @@ from .adapters import (
     positional_names,
     same_bits,
 )
+from .calls import call, outputs_and_cache
 from .copying import copy_layer, generator_states
 from .differences import EPS, Line
 
@@ -123,24 +124,9 @@ class Subject:
     def _forward(self, layer: Any, inputs: list[Any]) -> tuple[list[Any], Any]:
         if self.fresh:
             np.random.set_state(self.random_state)
-        result = layer.forward(*inputs)
-        if not isinstance(result, tuple | list) or len(result) < 2:
-            got = f"a tuple of {len(result)}" if isinstance(result, tuple | list) else type(result).__name__
-            raise TypeError(f"{self.title}.forward must return (y, cache), got {got}.")
-        outputs = [copied(y) for y in result[:-1]]
-        for k, y in enumerate(outputs):
-            if y is None:
-                continue
-            if not isinstance(y, np.ndarray | np.generic | float | int):
-                raise TypeError(
-                    f"{self.title}.forward must return arrays and then one cache, got {type(y).__name__} as output {k}."
-                )
-            if np.asarray(y).dtype in (np.float32, np.float16):
-                raise TypeError(
-                    f"{self.title}.forward returned {np.asarray(y).dtype} for float64 inputs; a check needs float64 "
-                    "inside, so give the class an astype(dtype) method or float64 parameters."
-                )
-        return outputs, result[-1]
+        given = dict(zip(self.input_names, inputs, strict=False))
+        result = call(f"{self.title}.forward", layer.forward, *inputs, **given, params=named_arrays(layer, "params"))
+        return outputs_and_cache(self.title, result)
 
     def run(
         self, cotangents: list[Any], fill: Arrays | None = None, twice: bool = False, swap: Arrays | None = None
@@ -170,16 +156,14 @@ class Subject:
         fill_grads(layer, fill or {})
         for name, value in (swap or {}).items():
             params[name][...] = value
-        found = layer.backward(cotangents[0], cache, *cotangents[1:])
-        gradients = [copied(g) for g in (found if isinstance(found, tuple | list) else [found])]
+        gradients = self.backward(layer, cotangents, cache)
         grads = {n: copied(g) for n, g in named_arrays(layer, "grads").items()}
         note("backward")
         again: Any = None
         if twice and not modified:
             fill_grads(layer, fill or {})
             try:
-                found = layer.backward(*[copied(d) for d in kept[:1]], cache, *[copied(d) for d in kept[1:]])
-                second = [copied(g) for g in (found if isinstance(found, tuple | list) else [found])]
+                second = self.backward(layer, [copied(d) for d in kept], cache)
                 again = Pass([], second, {n: copied(g) for n, g in named_arrays(layer, "grads").items()}, [])
             except Exception as error:
                 again = error
@@ -187,6 +171,13 @@ class Subject:
             if not same_bits([params[name]], [kept_value]):
                 params[name][...] = kept_value
         return Pass(outputs, gradients, grads, modified, again)
+
+    def backward(self, layer: Any, cotangents: list[Any], cache: Any) -> list[Any]:
+        """The gradients of the inputs, as copies."""
+        shapes = {self.cotangent_name(k): d for k, d in enumerate(cotangents)} | {"cache": cache}
+        shapes["params"] = named_arrays(layer, "params")
+        found = call(f"{self.title}.backward", layer.backward, cotangents[0], cache, *cotangents[1:], **shapes)
+        return [copied(g) for g in (found if isinstance(found, tuple | list) else [found])]
 
     # -- drawing what is not given
 
@@ -268,8 +259,18 @@ class Subject:
                         total += float(np.vdot(d, np.subtract(y, z)))
                 return total / (up - down) if up != down else float("nan")
 
+        def sides(h: float) -> tuple[float, float]:
+            (above, up), (here, _), (below, down) = at(h), at(0.0), at(-h)
+            low = high = 0.0
+            for d, y, z, v in zip(self.cotangents, above, here, below, strict=False):
+                if d is not None:
+                    right, left = d * np.subtract(y, z) / up, d * np.subtract(z, v) / -down
+                    low += float(np.minimum(left, right).sum())
+                    high += float(np.maximum(left, right).sum())
+            return low, high
+
         size = float(np.max(np.abs(original))) if original.size else 0.0
-        return Line(difference, 4 * EPS * self.magnitude, size)
+        return Line(difference, 4 * EPS * self.magnitude, size, sides)
 
     def weigh(self, gradients: Arrays) -> None:
         """Set `magnitude`, how large the terms are that cancel in a difference of the objective.

@@ -39,10 +39,10 @@ class Cache:
         return old
 
     def buffer(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
-        """An uninitialised array on the device of `like` and with its dtype, reused from the last pass if it fits."""
+        """An uninitialised array of the library and dtype of `like`, reused from the last pass if it fits."""
         array = self._free.pop(name, None)
         xp = array_module(like)
-        if array is None or array.shape != shape or array.dtype != like.dtype or array_module(array) is not xp:
+        if array is None or array.shape != shape or array.dtype != like.dtype or device_of(array) != device_of(like):
             array = xp.empty(shape, like.dtype)
         self._used[name] = array
         return array

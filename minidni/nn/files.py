@@ -1,5 +1,6 @@
 """`save` and `load`: parameters, buffers, random states and the optimiser in one file without pickle."""
 
+import copy
 import json
 import os
 import tempfile
@@ -20,7 +21,8 @@ def save(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
     """Write the layer, and the optimiser if given, to one `.npz` file, whole or not at all.
 
     With the optimiser, and the data's `batches` started at the same epoch and batch, a run resumed with `load` equals
-    the uninterrupted one bit for bit; the states of random generators inside the layer (dropout) are saved too.
+    the uninterrupted one bit for bit (on a GPU up to the order of sums); the states of random generators inside the
+    layer (dropout) are saved too.
 
     Args:
         path: the file, usually ending in .npz; it is replaced only when the new one is complete.
@@ -78,6 +80,11 @@ def load(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None
         differences.append(f"random generators [{', '.join(got)}] in the file, [{', '.join(want)}] in the layer")
     if optimiser is not None and len(about["steps"]) != (n := len(layer.params.leaves)):
         differences.append(f"an optimiser of {len(about['steps'])} layers in the file, {n} in the layer")
+    for generator, state in zip(_generators(layer), about["generators"], strict=False):
+        try:
+            copy.deepcopy(generator.bit_generator).state = state
+        except Exception:  # before anything is changed
+            differences.append("the state of a random generator in the file is damaged")
     if differences:
         raise ValueError(f"{path} does not fit {layer._name()}, nothing was loaded: {'; '.join(differences)}")
     for name, array in wanted.items():
@@ -127,7 +134,10 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             with np.load(handle, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             about = json.loads(str(arrays.pop("about")))
-            if about["format"] != FORMAT or not isinstance(about["generators"], list):
+            steps = about.get("steps", [])
+            generators = about["generators"]
+            whole = isinstance(generators, list) and all(type(n) is int and n >= 0 for n in steps)
+            if about["format"] != FORMAT or not whole or ("optimiser" in about) != ("steps" in about):
                 raise ValueError
         except Exception:  # zipfile and NumPy meet damage with a dozen kinds of exception
             raise ValueError(f"{path} is not a complete file written by minidni's save") from None

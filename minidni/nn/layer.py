@@ -42,7 +42,7 @@ class Layer:
         buffers: Mapping[str, tuple[int, ...]] | None = None,
         dtype: Any = np.float32,
     ):
-        dtype = expect_float_dtype(type(self).__name__, dtype)
+        dtype = expect_float_dtype(type(self).__name__, dtype, or_complex=True)
         self.params: Arrays = NamedArrays(params or {}, dtype)
         self.grads: Arrays = NamedArrays(params or {}, dtype)
         self.buffers: Arrays = NamedArrays(buffers or {}, dtype)
@@ -97,7 +97,7 @@ class Layer:
 
     def astype(self, dtype: Any) -> Self:
         """Convert parameters, gradients and buffers; returns the layer itself."""
-        dtype = expect_float_dtype(f"{self._name()}.astype", dtype)
+        dtype = expect_float_dtype(f"{self._name()}.astype", dtype, or_complex=True)
         for leaf in self._leaves():
             leaf.bind(leaf.slab.astype(dtype, copy=False))
         return self

@@ -17,6 +17,9 @@ def _standardise(x: Array, axes: tuple[int, ...], out: Array) -> tuple[Array, Ar
     xp = array_module(x)
     mean = x.mean(axis=axes, keepdims=True)
     xp.subtract(x, mean, out=out)
+    rest = out.mean(axis=axes, keepdims=True)  # in float32 the mean of large numbers is off by many of its last digits
+    out -= rest
+    mean += rest
     var = (out * out).mean(axis=axes, keepdims=True)  # not xp.var: of complex numbers that is real
     rstd = 1 / xp.sqrt(var + EPS)
     out *= rstd
@@ -94,7 +97,7 @@ class BatchNorm(Layer):
 
     def __init__(self, n_features: int, *, axis: int = -1, momentum: float = 0.1, dtype: Any = np.float32):
         (self.n_features,) = expect_positive("BatchNorm", n_features=n_features)
-        if axis not in (-1, 1):
+        if isinstance(axis, bool) or axis not in (-1, 1):
             raise ValueError(f"BatchNorm: axis is {axis!r}, expected -1 (features last) or 1 (images)")
         self.axis = axis
         self.momentum = expect_number("BatchNorm", "momentum", momentum, 0, 1)

@@ -441,9 +441,10 @@ def test_layers_pickle_with_their_views_intact(name, dtype, seed, device):
 
 
 @every_layer
-@given(seed=st.integers(0, 2**32 - 1))
-def test_gradients_are_right(name, seed):
+@given(seed=st.integers(0, 2**32 - 1), training=st.booleans())
+def test_gradients_are_right(name, seed, training):
     layer, *inputs = example(name, seed=seed)
+    layer.training = training
     report = check_gradients(layer, *inputs, seed=seed)
     assert report.ok, str(report)
 

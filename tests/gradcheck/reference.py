@@ -29,6 +29,8 @@ class Linear(Learner):
     def forward(self, x):
         if self.bug == "forward modifies x":
             x += 1
+        if self.bug == "copy of W for W.T":
+            self.copy = self.W.copy()
         y = x @ self.W + self.b
         return y, x
 
@@ -46,8 +48,18 @@ class Linear(Learner):
             dW, db = dW * B, db * B
         elif bug == "factor 1/B":
             dW, db = dW / B, db / B
-        elif bug == "W for W.T":
-            dx = dy @ self.W
+        elif bug in ("W for W.T", "copy of W for W.T"):
+            dx = dy @ (self.W if bug == "W for W.T" else self.copy)
+        elif bug == "W and db":
+            dx, db = dy @ self.W, np.full_like(db, dy.sum())
+        elif bug == "db over all axes":
+            db = np.full_like(db, dy.sum())
+        elif bug == "db mean over all axes":
+            db = np.full_like(db, dy.mean())
+        elif bug == "db over the wrong axis":
+            db = dy.sum(1)
+        elif bug == "db mean over the wrong axis":
+            db = dy.mean(1)
         elif bug == "dW transposed":
             dW = dW.T
         elif bug == "dW shape transposed":
@@ -130,6 +142,12 @@ class Activation:
             derivative = 1 - np.tanh(y) ** 2
         elif self.bug == "sigmoid' without (1 - s)":
             derivative = y
+        elif self.bug in ("tanh' without the square", "sigmoid' without s"):
+            derivative = 1 - y
+        elif self.bug == "sigmoid' from the input":
+            derivative = x * (1 - x)
+        elif self.bug == "sigmoid twice":
+            derivative = sigmoid(y) * (1 - sigmoid(y))
         elif self.bug == "relu on dy":
             derivative = (dy > 0) * 1.0
         elif self.bug == "derivative forgotten":

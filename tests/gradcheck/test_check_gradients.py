@@ -58,6 +58,7 @@ def test_a_verdict_depends_on_the_claim():
 def test_kinks_are_told_from_curves():
     assert is_kink(line(abs, 0.0))
     assert is_kink(line(lambda x: max(x, 0.1 * x), 0.0))
+    assert is_kink(line(lambda x: x + 1e-4 * abs(x), 0.0))
     assert not is_kink(line(lambda x: x * x, 0.0))
     assert not is_kink(line(lambda x: abs(x - 0.01), 0.0))
     assert not is_kink(line(lambda x: np.logaddexp(0, 100 * x), 0.0))

@@ -10,8 +10,8 @@ B, D, H, T = 5, 4, 3, 6  # all different, so that no factor or shape fits by acc
 
 
 def linear(bug, rng):
-    square = bug in ("W for W.T", "dW transposed", "dx for dW")
-    n = D if square else H
+    square = bug in ("W for W.T", "copy of W for W.T", "W and db", "dW transposed", "dx for dW")
+    n = D if square else B if "wrong axis" in bug else H
     return ref.Linear(D, n, rng, bug), rng.standard_normal((D if bug == "dx for dW" else B, D))
 
 
@@ -50,10 +50,17 @@ BUGS = [
     ("linear", "factor B", "W, b is 5 times what it should be: 5 is the batch size, a sum where a mean was meant"),
     ("linear", "factor 1/B", "with the batch size 5, a mean where a sum was meant"),
     ("linear", "db mean", "gradient of b is 0.2 times what it should be: 1/5 with the batch size 5"),
-    ("linear", "W for W.T", "backward needs W transposed"),
+    ("linear", "W for W.T", "W is used untransposed in the gradient of x: W where W.T belongs"),
     ("linear", "dW transposed", "gradient of W is transposed"),
     ("linear", "dW shape transposed", "W has shape (3, 4), but W has shape (4, 3): it is the transpose"),
     ("linear", "db not summed", "the sum over axis 0 of the gradient is missing"),
+    ("linear", "db over all axes", "of b are equal, the sum of the right ones: it is summed over one axis too many"),
+    ("linear", "db mean over all axes", "of b are equal, 0.2 times the mean of the right ones"),
+    ("linear", "db over the wrong axis", "b is dy summed over axis 1, where the sum over axis 0 is right"),
+    ("linear", "db mean over the wrong axis", "b is dy averaged over axis 1, where the sum over axis 0 is right"),
+    ("linear", "copy of W for W.T", "W is used untransposed in the gradient of x: W where W.T belongs"),
+    ("linear", "W and db", "W is used untransposed in the gradient of x: W where W.T belongs"),
+    ("linear", "W and db", "it is summed over one axis too many"),
     ("linear", "db keepdims", "only the shape differs"),
     ("linear", "db first row", "sum over axis 0 (batch) is missing in the gradient of b: only the first"),
     ("linear", "zero db", "gradient of b is all zeros"),
@@ -74,10 +81,14 @@ BUGS = [
     ("linear", "grads named otherwise", "grads has no gradient of that name (it has dW, db)"),
     ("tanh", "tanh' from the input", "1 - x^2 (the input where the output was meant)"),
     ("tanh", "tanh twice", "tanh applied twice"),
+    ("tanh", "tanh' without the square", "1 - y (a square is missing)"),
     ("tanh", "derivative forgotten", "dy is multiplied by 1"),
     ("tanh", "shifted", "shifted along axis 0"),
     ("tanh", "cache eaten", "backward changes its cache"),
     ("sigmoid", "sigmoid' without (1 - s)", "a factor 1 - y is missing"),
+    ("sigmoid", "sigmoid' without s", "a factor y is missing"),
+    ("sigmoid", "sigmoid' from the input", "x (1 - x) (the input where the output was meant)"),
+    ("sigmoid", "sigmoid twice", "s the sigmoid (applied twice)"),
     ("sigmoid", "derivative forgotten", "dy is multiplied by 1"),
     ("relu", "relu on dy", "backward is not linear in dy"),
     ("relu", "derivative forgotten", "a mask, is forgotten"),
@@ -115,14 +126,14 @@ BUGS = [
     ("lstm", "b from the last step", "sum over axis 0 (time) is missing in the gradient of b: only the last"),
     ("lstm", "no dh through time", "wrong only in columns 0:3 (block 0 of 2) of s0, where it is zero"),
     ("lstm", "no forget gate on dc", ""),
-    ("lstm", "mean over time", "b is 0.166667 times what it should be: 1/6 with the number of time steps (axis 0) 6"),
+    ("lstm", "mean over time", "b is 0.166667 times what it should be: 1/6 with the number of time steps 6"),
     ("lstm", "times 1.001", "wrong only in Wh[1, 2], where it is 1.001 times"),
     ("lstm", "times 1.00001", "wrong only in Wh[1, 2], where it is 1.00001 times"),
     ("lstm", "ds0 zero", "gradient of s0 is all zeros"),
     ("lstm", "= for Wx", "backward overwrites grads['Wx'] instead of adding"),
     ("layernorm", "no mean term", "the error is the same all along axis 1: the term from a mean"),
-    ("layernorm", "no variance term", "the terms of mean and variance over it are missing"),
-    ("layernorm", "statistics constant", "the terms of mean and variance over it are missing"),
+    ("layernorm", "no variance term", "a term from the mean or the variance over it is missing"),
+    ("layernorm", "statistics constant", "a term from the mean or the variance over it is missing"),
     ("batchnorm", "no mean term", "the error is the same all along axis 0: the term from a mean"),
     ("batchnorm", "no variance term", "axis 0 the error is linear in x"),
     ("batchnorm", "statistics constant", "axis 0 the error is linear in x"),
@@ -132,9 +143,9 @@ BUGS = [
     ("pool", "shared among all four", ""),
     ("dropout", "mask not applied", "a mask, is forgotten"),
     ("dropout", "not rescaled", "gradient of x is 0.5 times"),
-    ("embedding", "repeated tokens lost", ""),
+    ("embedding", "repeated tokens lost", "E is right only if no index occurs twice in tokens"),
     ("crossentropy", "sum for mean", "h is 5 times what it should be: 5 is the batch size, a sum where a mean"),
-    ("crossentropy", "labels forgotten", ""),
+    ("crossentropy", "labels forgotten", "gradient ignores labels"),
     ("squared", "sign", "a sign"),
     ("squared", "factor 2", "2 times what it should be"),
 ]

@@ -93,23 +93,20 @@ class Recurrent(Layer):
 
     def _project(self, x: Array, cache: Cache) -> Array:
         """a = x Wx + b for all steps in one product: (T, B, D) -> (T, B, G H)."""
-        T, B, D = x.shape
-        a = cache.buffer("a", (T, B, self.params.b.size), like=x)
-        array_module(x).matmul(x.reshape(T * B, D), self.params.Wx, out=a.reshape(T * B, a.shape[-1]))
+        a = cache.buffer("a", (*x.shape[:2], self.params.b.size), like=x)
+        array_module(x).matmul(rows(x), self.params.Wx, out=rows(a))
         a += self.params.b
         return a
 
     def _project_backward(self, da: Array, cache: Cache) -> Array:
         """From da (T, B, G H): adds to the gradients of Wx and b, returns dx (T, B, D)."""
-        xp, (T, B, D) = array_module(da), cache.x.shape
-        da = da.reshape(T * B, da.shape[-1])
-        self.grads.b += da.sum(axis=0)  # a += b
-        self.grads.Wx += cache.x.reshape(T * B, D).T @ da  # a = x Wx
-        dx = cache.buffer("dx", (T, B, D), like=da)
-        xp.matmul(da, self.params.Wx.T, out=dx.reshape(T * B, D))  # a = x Wx
+        self.grads.b += da.sum(axis=(0, 1))  # a += b
+        self.grads.Wx += rows(cache.x).T @ rows(da)  # a = x Wx
+        dx = cache.buffer("dx", cache.x.shape, like=da)
+        array_module(da).matmul(rows(da), self.params.Wx.T, out=rows(dx))  # a = x Wx
         return dx
 
-    def _add_dWh(self, hs: Array, da: Array) -> None:
-        """Each step's a[t] += h[t-1] Wh, for all steps in one product: hs (T+1, B, H), da (T, B, G H)."""
-        H = self.n_hidden
-        self.grads.Wh += hs[:-1].reshape(-1, H).T @ da.reshape(-1, da.shape[-1])
+
+def rows(a: Array) -> Array:
+    """All steps of all sequences as rows of one matrix: (T, B, N) -> (T B, N)."""
+    return a.reshape(a.shape[0] * a.shape[1], a.shape[2])

@@ -7,7 +7,7 @@ import numpy as np
 from ...arrays import Array, array_module
 from ...arrays.kernels import sigmoid
 from ..cache import Cache
-from .base import Recurrent
+from .base import Recurrent, rows
 
 
 class GRU(Recurrent):
@@ -75,8 +75,8 @@ class GRU(Recurrent):
             du[t] = da[t]  # a_r += u_r, a_z += u_z
             du[t, :, 2 * H :] *= r  # a_n += r u_n
             dh = dh * z + du[t] @ self.params.Wh.T  # h = ... + z h[t-1], u = h[t-1] Wh + bh
-        self.grads.bh += du.sum(axis=(0, 1))
-        self._add_dWh(hs, du)
+        self.grads.bh += du.sum(axis=(0, 1))  # u = h[t-1] Wh + bh
+        self.grads.Wh += rows(hs[:-1]).T @ rows(du)  # u = h[t-1] Wh + bh, all steps in one product
         return self._project_backward(da, cache), dh
 
 

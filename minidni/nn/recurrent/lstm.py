@@ -8,7 +8,7 @@ from ...arrays import Array, array_module
 from ...arrays.checks import expect_number
 from ...arrays.kernels import sigmoid
 from ..cache import Cache
-from .base import Recurrent
+from .base import Recurrent, rows
 
 
 class LSTM(Recurrent):
@@ -73,11 +73,11 @@ class LSTM(Recurrent):
             do[...] = dh * tanh_c * o * (1 - o)  # h = o tanh(c)
             dc = dc + dh * o * (1 - tanh_c**2)  # h = o tanh(c)
             df[...] = dc * cs[t] * f * (1 - f)  # c = f c[t-1] + i g
-            di[...] = dc * g * i * (1 - i)
-            dg[...] = dc * i * (1 - g**2)
-            dc = dc * f
+            di[...] = dc * g * i * (1 - i)  # c = f c[t-1] + i g
+            dg[...] = dc * i * (1 - g**2)  # c = f c[t-1] + i g
+            dc = dc * f  # c = f c[t-1] + i g
             dh = da[t] @ self.params.Wh.T  # a += h[t-1] Wh
-        self._add_dWh(hs, da)
+        self.grads.Wh += rows(hs[:-1]).T @ rows(da)  # a += h[t-1] Wh, all steps in one product
         ds0 = cache.buffer("ds0", dsT.shape, like=dsT)
         ds0[:, :H], ds0[:, H:] = dh, dc
         return self._project_backward(da, cache), ds0

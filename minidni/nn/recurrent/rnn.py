@@ -7,7 +7,7 @@ import numpy as np
 from ...arrays import Array, array_module
 from ..cache import Cache
 from ..initialise import Initialiser, orthogonal
-from .base import Recurrent
+from .base import Recurrent, rows
 
 
 class RNN(Recurrent):
@@ -57,5 +57,5 @@ class RNN(Recurrent):
             dh = dh + dy[t]  # y[t] = h
             da[t] = dh * (1 - hs[t + 1] ** 2)  # h = tanh(a)
             dh = da[t] @ self.params.Wh.T  # a += h[t-1] Wh
-        self._add_dWh(hs, da)
+        self.grads.Wh += rows(hs[:-1]).T @ rows(da)  # a += h[t-1] Wh, all steps in one product
         return self._project_backward(da, cache), dh
