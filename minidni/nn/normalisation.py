@@ -15,13 +15,11 @@ EPS = 1e-5
 def _standardise(x: Array, axes: tuple[int, ...], out: Array) -> tuple[Array, Array, Array]:
     """x to mean 0 and variance 1 over the axes, into `out`; returns mean, (biased) variance, 1 / deviation."""
     xp = array_module(x)
-    mean = x.mean(axis=axes, keepdims=True)
+    wide = xp.result_type(x.dtype, xp.float64)  # along the first axis NumPy sums one by one: float32 would lose digits
+    mean = x.mean(axis=axes, keepdims=True, dtype=wide)
     xp.subtract(x, mean, out=out)
-    rest = out.mean(axis=axes, keepdims=True)  # in float32 the mean of large numbers is off by many of its last digits
-    out -= rest
-    mean += rest
-    var = (out * out).mean(axis=axes, keepdims=True)  # not xp.var: of complex numbers that is real
-    rstd = 1 / xp.sqrt(var + EPS)
+    var = (out * out).mean(axis=axes, keepdims=True, dtype=wide)  # not xp.var: of complex numbers that is real
+    rstd = (1 / xp.sqrt(var + EPS)).astype(x.dtype)
     out *= rstd
     return mean, var, rstd
 

@@ -10,6 +10,7 @@ from minidni import (
     LSTM,
     RNN,
     AvgPool2d,
+    BatchNorm,
     Conv2d,
     Flatten,
     Linear,
@@ -68,3 +69,17 @@ def test_an_empty_batch_gives_empty_results_and_no_gradient(layer, shape):
     dx = layer.backward(np.zeros_like(y), cache)
     assert (dx[0] if isinstance(dx, tuple) else dx).shape == shape
     assert not any(g.any() for g in layer.grads.values())
+
+
+@pytest.mark.parametrize(("offset", "rows"), [(1e4, 60_000), (1234.567, 2000), (100.1, 256)])
+def test_batch_norm_in_single_precision_bears_a_large_mean(offset, rows, device):
+    """NumPy sums along the first axis one by one: of such a mean the last digits are wrong."""
+    rng = np.random.default_rng(0)
+    x = np.stack([offset + rng.standard_normal(rows), np.full(rows, offset)], axis=1).astype(np.float32)
+    layer = BatchNorm(2, momentum=0.5).to(device)
+    y, _ = layer.forward(to_device(x, device))
+    exact = x.astype(np.float64)
+    exact -= exact.mean(axis=0)
+    exact /= np.sqrt((exact**2).mean(axis=0) + 1e-5)
+    np.testing.assert_allclose(to_numpy(y), exact, atol=2e-3)
+    np.testing.assert_allclose(to_numpy(layer.buffers.mean), x.astype(np.float64).mean(axis=0) / 2, rtol=1e-6)

@@ -1,6 +1,7 @@
 """save and load: the same bits back, a resumed run that equals one never stopped, and files that are refused."""
 
 import errno
+import json
 import os
 import pickle
 import re
@@ -417,3 +418,31 @@ def test_the_files_permissions_are_those_of_any_new_file(tmp_path: Path) -> None
     save(tmp_path / "net.npz", network())
     (tmp_path / "plain").touch()
     assert (tmp_path / "net.npz").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"steps": ["x", "y"]},
+        {"steps": [-1, 0]},
+        {"generators": [{"bit_generator": "PCG64"}]},
+        {"generators": [{"bit_generator": "PCG64", "state": {"state": "no", "inc": 3}}]},
+    ],
+    ids=str,
+)
+def test_damage_inside_the_description_is_seen_before_anything_changes(damage: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "net.npz"
+    saved, optimiser = network(seed=0), Adam()
+    save(path, saved, optimiser)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["about"] = np.array(json.dumps(json.loads(str(arrays["about"])) | damage))
+    np.savez(path, **arrays)
+    net, fresh = network(seed=1), Adam()
+    before = everything(net, fresh)
+    with pytest.raises(ValueError, match=r"not a complete file|is damaged"):
+        load(path, net, fresh)
+    after = everything(net, fresh)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name])
