@@ -148,7 +148,8 @@ def _check(net: Any, loss: Any, optimiser: Any, x: Any, labels: Any, validation:
     if validation is None:
         return
     if not isinstance(validation, tuple) or len(validation) != 2:
-        got = f"a tuple of {len(validation)}" if isinstance(validation, tuple) else f"a {type(validation).__name__}"
+        kind = type(validation).__name__
+        got = f"a tuple of {len(validation)}" if isinstance(validation, tuple) else f"of type {kind}"
         raise TypeError(f"fit: validation is {got}, expected a tuple (x, labels)")
     _check_pair("fit", net, *validation, prefix="validation ")
     with contextlib.suppress(FloatingPointError):  # wrong shapes show now, not after the first epoch

@@ -32,7 +32,7 @@ def expect_array(
         device: where `x` must be, as `device_of` names it, or None for anywhere.
     """
     if not hasattr(x, "dtype") or not hasattr(x, "shape"):
-        raise TypeError(f"{where}: {name} is a {type(x).__name__}, expected an array of shape {_text(shape)}")
+        raise TypeError(f"{where}: {name} is of type {type(x).__name__}, expected an array of shape {_text(shape)}")
     if device is not None and device_of(x) != device:
         raise TypeError(
             f"{where}: {name} is on {device_of(x)}, expected {device}; move the array with to_device or the layer "

@@ -39,7 +39,7 @@ class Optimiser:
     def step(self, layer: Layer) -> None:
         """One update of all parameters of the layer, or of all layers in a network."""
         if not isinstance(layer, Layer):
-            raise TypeError(f"{self!r}.step: layer is a {type(layer).__name__}, expected a Layer")
+            raise TypeError(f"{self!r}.step: layer is of type {type(layer).__name__}, expected a Layer")
         for params, grads in zip(layer.params.leaves, layer.grads.leaves, strict=True):
             state = self.state_of(params)
             rate = self.lr(state["steps"]) if callable(self.lr) else self.lr
@@ -171,7 +171,7 @@ def gradient_norm(layer: Layer) -> Array:
     Computed in float64 and in units of the largest entry, so that no square overflows or vanishes.
     """
     if not isinstance(layer, Layer):
-        raise TypeError(f"the norm of gradients: layer is a {type(layer).__name__}, expected a Layer")
+        raise TypeError(f"the norm of gradients: layer is of type {type(layer).__name__}, expected a Layer")
     slabs = layer.grads.slabs
     xp = array_module(*slabs)
     if not slabs:

@@ -22,10 +22,10 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise TypeError(f"Sequential: layer {i} is a {type(layer).__name__}, expected a Layer")
+                raise TypeError(f"Sequential: layer {i} is of type {type(layer).__name__}, expected a Layer")
             if layer.n_outputs != 1:
                 raise TypeError(
-                    f"Sequential: layer {i} is a {type(layer).__name__}, which also returns a state; call it by hand"
+                    f"Sequential: layer {i} is {layer._name()}, which also returns a state; call it by hand"
                 )
         if not layers:
             raise ValueError("Sequential: got no layers, expected at least one")

@@ -105,9 +105,9 @@ CONSTRUCTORS = [
     ),
     case("Dropout: rng is 'seed', expected a numpy.random.Generator or a seed", Dropout, 0.5, rng="seed"),
     case("Sequential: got no layers, expected at least one", Sequential),
-    case("Sequential: layer 0 is a list, expected a Layer", Sequential, [Tanh()]),
-    case("Sequential: layer 1 is a type, expected a Layer", Sequential, Tanh(), Tanh),
-    case("Sequential: layer 0 is a LSTM, which also returns a state", Sequential, LSTM(3, 4)),
+    case("Sequential: layer 0 is of type list, expected a Layer", Sequential, [Tanh()]),
+    case("Sequential: layer 1 is of type type, expected a Layer", Sequential, Tanh(), Tanh),
+    case("Sequential: layer 0 is LSTM(3, 4), which also returns a state", Sequential, LSTM(3, 4)),
     *(
         case(f"{kind.__name__}: {name} is {got!r}, expected", kind, **{"lr": 0.1, name: got})
         for kind in (SGD, RMSProp, Adam)
@@ -134,14 +134,14 @@ FORWARD = [
     case("Linear(3, 4).forward: x is int64, expected float32", LINEAR.forward, zeros(2, 3, dtype=np.int64)),
     case("Linear(3, 4).forward: x is float16, expected float32", LINEAR.forward, zeros(2, 3, dtype=np.float16)),
     case("Linear(3, 4).forward: x is object, expected float32", LINEAR.forward, zeros(2, 3, dtype=object)),
-    case("Linear(3, 4).forward: x is a list, expected an array of shape (..., 3)", LINEAR.forward, [[1, 2, 3]]),
-    case("Linear(3, 4).forward: x is a NoneType, expected an array", LINEAR.forward, None),
+    case("Linear(3, 4).forward: x is of type list, expected an array of shape (..., 3)", LINEAR.forward, [[1, 2, 3]]),
+    case("Linear(3, 4).forward: x is of type NoneType, expected an array", LINEAR.forward, None),
     *(
         case(f"{kind.__name__}().forward: x is int64, expected float32 or float64", kind().forward, np.arange(3))
         for kind in (ReLU, Tanh, Sigmoid, Dropout, Flatten)
         if kind is not Dropout
     ),
-    case("Dropout(0.5).forward: x is a float, expected an array", Dropout(0.5).forward, 1.0),
+    case("Dropout(0.5).forward: x is of type float, expected an array", Dropout(0.5).forward, 1.0),
     case("Flatten().forward: x has shape (), expected", Flatten().forward, zeros()),
     case("LayerNorm(3).forward: x has shape (2, 4), expected (..., 3)", LayerNorm(3).forward, zeros(2, 4)),
     case("BatchNorm(3).forward: x has shape (2, 4), expected (..., 3)", BatchNorm(3).forward, zeros(2, 4)),
@@ -168,10 +168,10 @@ FORWARD = [
             (f"s0 has shape (2, 5), expected (2, {states})", (zeros(5, 2, 3), zeros(2, 5))),
             (f"s0 has shape (1, {states}), expected (2, {states})", (zeros(5, 2, 3), zeros(1, states))),
             ("s0 is float64, expected float32", (zeros(5, 2, 3), zeros(2, states, dtype=float))),
-            ("s0 is a tuple, expected an array", (zeros(5, 2, 3), (zeros(2, 4), zeros(2, 4)))),
+            ("s0 is of type tuple, expected an array", (zeros(5, 2, 3), (zeros(2, 4), zeros(2, 4)))),
         )
     ),
-    case("s0 is a Cache, expected an array", RECURRENT.forward, zeros(5, 2, 3), cache_of(RECURRENT, zeros(5, 2, 3))),
+    case("s0 is of type Cache, expected", RECURRENT.forward, zeros(5, 2, 3), cache_of(RECURRENT, zeros(5, 2, 3))),
     case("Linear(3, 4).forward: x has shape (2, 4), expected (..., 3)", NET.forward, zeros(2, 4)),
     case("Linear(3, 4).forward: cache is 'dict', expected", LINEAR.forward, zeros(2, 3), cache={}),
     case(
@@ -191,7 +191,7 @@ BACKWARD = [
          cache_of(LINEAR, zeros(2, 3))),
     case("Linear(3, 4).backward: dy is float64, expected float32", LINEAR.backward, zeros(2, 4, dtype=float),
          cache_of(LINEAR, zeros(2, 3))),
-    case("Linear(3, 4).backward: dy is a NoneType, expected an array of shape (2, 4)", LINEAR.backward, None,
+    case("Linear(3, 4).backward: dy is of type NoneType, expected an array of shape (2, 4)", LINEAR.backward, None,
          cache_of(LINEAR, zeros(2, 3))),
     case("Linear(3, 4).backward: cache is 'NoneType', expected", LINEAR.backward, zeros(2, 4), None),
     case("Linear(3, 4).backward: cache is 'ndarray', expected", LINEAR.backward, cache_of(LINEAR, zeros(2, 3)),
@@ -220,7 +220,7 @@ LOSSES = [
     case(f"{type(loss).__name__}().{method}: {words}", getattr(loss, method), *args)
     for method in ("value", "gradient")
     for loss, words, args in (
-        (SOFTMAX, "h is a list, expected an array", ([[1.0]], np.array([0]))),
+        (SOFTMAX, "h is of type list, expected an array", ([[1.0]], np.array([0]))),
         (SOFTMAX, "h is int64, expected float32 or float64", (np.array([[1, 2]]), np.array([0]))),
         (SOFTMAX, "h has shape (), expected (..., N)", (zeros(), np.array(0))),
         (SOFTMAX, "h has shape (0, 3), expected at least one row", (zeros(0, 3), np.array([], int))),
@@ -237,7 +237,7 @@ LOSSES = [
         (SigmoidCrossEntropy(), "labels run from nan to nan, expected", (H, zeros(2, 3) + np.nan)),
         (SquaredError(), "labels has shape (3,), expected (2, 3)", (H, zeros(3))),
         (SquaredError(), "labels is float64, expected float32", (H, zeros(2, 3, dtype=float))),
-        (SquaredError(), "labels is a NoneType, expected an array", (H, None)),
+        (SquaredError(), "labels is of type NoneType, expected an array", (H, None)),
     )
 ]
 
@@ -248,7 +248,7 @@ def run_fit(**changes: Any) -> None:
 
 
 OTHERS = [
-    case("SGD(lr=0.1).step: layer is a NamedArrays, expected a Layer", SGD(0.1).step, LINEAR.params),
+    case("SGD(lr=0.1).step: layer is of type NamedArrays, expected a Layer", SGD(0.1).step, LINEAR.params),
     case("lr is nan, expected", SGD(lambda step: np.nan).step, LINEAR),
     case("lr is None, expected", Adam(lambda step: None).step, LINEAR),
     *(
@@ -256,8 +256,8 @@ OTHERS = [
         for change, name in ((clip_norm, "limit"), (normalise_gradients, "norm"))
         for got in (0, -1, np.nan, np.inf, "a", None)
     ),
-    case("layer is a NamedArrays, expected a Layer", clip_norm, LINEAR.grads, 1.0),
-    case("layer is a NoneType, expected a Layer", normalise_gradients, None),
+    case("layer is of type NamedArrays, expected a Layer", clip_norm, LINEAR.grads, 1.0),
+    case("layer is of type NoneType, expected a Layer", normalise_gradients, None),
     *(
         case(f"shape is {shape}, expected (n_in, n_out)", init, np.random.default_rng(0), shape)
         for init in (initialise.glorot, initialise.he, initialise.fan_in_uniform, initialise.orthogonal,
@@ -278,7 +278,7 @@ OTHERS = [
     case("fit: batch_size is 0, expected a whole number of at least 1", run_fit, batch_size=0),
     case("seed is -1, expected a whole number of at least 0", run_fit, seed=-1),
     case("fit: clip is 0, expected ... above 0", run_fit, clip=0),
-    case("fit: validation is a int, expected a tuple (x, labels)", run_fit, validation=3),
+    case("fit: validation is of type int, expected a tuple (x, labels)", run_fit, validation=3),
     case("fit: labels has 4 rows, expected 6, one for each of x", run_fit, labels=np.zeros(4, int)),
     case("fit: labels has 0 rows, expected at least one", run_fit, x=zeros(0, 3), labels=np.zeros(0, int)),
     case("is of type list, expected an array with rows", run_fit, x=[[1.0, 2.0, 3.0]] * 6),
