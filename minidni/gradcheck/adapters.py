@@ -64,6 +64,31 @@ def private_copy(layer: Any, dtype: Any = np.float64) -> Any:
     return copy_layer(layer, dtype)
 
 
+def expect_floating_params(layer: Any, title: str) -> None:
+    """Every parameter must be an array that can be differentiated by; None, for one that is not there, is let through.
+
+    Raises:
+        TypeError: naming the parameter that is not.
+    """
+    params: Any = getattr(layer, "params", None)
+    for name, p in params.items() if hasattr(params, "items") else ():
+        what = str(getattr(p, "dtype", "")) if hasattr(p, "shape") and not isinstance(p, np.generic) else ""
+        if p is not None and not what.startswith("float"):
+            got = what or f"of type {type(p).__name__}"
+            raise TypeError(f"{title}.params[{name!r}] is {got}, expected a floating array.")
+
+
+def expect_entries(title: str, names: list[str], inputs: list[Any]) -> None:
+    """Of a floating input without entries nothing can be checked.
+
+    Raises:
+        ValueError: naming the input that is empty.
+    """
+    for name, x in zip(names, inputs, strict=True):
+        if is_float(x) and x.size == 0:
+            raise ValueError(f"{title}: {name} is empty (shape {x.shape}), expected at least one entry.")
+
+
 def on_device(layer: Any) -> bool:
     """Whether any parameter lies outside NumPy's memory."""
     return any(array_module(p) is not np for p in named_arrays(layer, "params").values())
@@ -144,3 +169,21 @@ def positional_names(function: Any) -> tuple[list[str] | None, int]:
     optional_cache = [p for p in parameters if not (p.name == "cache" and p.default is not p.empty)]
     positional = [p for p in optional_cache if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return [p.name for p in positional], sum(p.default is p.empty for p in positional)
+
+
+def backward_names(function: Any, title: str) -> list[str] | None:
+    """The names of backward's positional arguments; None: any number.
+
+    Raises:
+        TypeError: if it has no argument for the cache.
+    """
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    taken = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(taken) < 2:
+        raise TypeError(f"{title}.backward must take (dy, cache), it takes ({', '.join(taken)}).")
+    return taken

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from .adapters import LossLayer, as_layer, private_copy
+from .adapters import LossLayer, as_layer, expect_floating_params, private_copy
 from .diagnose import diagnose
 from .differences import full_ladder
+from .digits import few_digits
 from .measure import ComplexStep, Gauge, mark_vague
+from .omitted import omitted
 from .precision import compare
 from .protocol import audit, non_finite_outputs
 from .report import ArrayReport, Finding, Report, Trace
@@ -55,6 +57,8 @@ def check_gradients(layer: Any, *inputs: Any, seed: int = 0, mode: str = "auto",
         raise TypeError("check_gradients needs the layer's inputs: check_gradients(layer, x).")
     if not isinstance(max_entries, int | np.integer) or max_entries < 1:
         raise ValueError(f"max_entries is {max_entries!r}, expected a whole number of at least 1.")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed is {seed!r}, expected a whole number of at least 0.")
     random_state = np.random.get_state()
     try:
         with np.errstate(all="ignore"):
@@ -65,10 +69,12 @@ def check_gradients(layer: Any, *inputs: Any, seed: int = 0, mode: str = "auto",
 
 def _check(layer: Any, inputs: tuple[Any, ...], rng: np.random.Generator, mode: str, max_entries: int) -> Report:
     title = type(layer.loss if isinstance(layer, LossLayer) else layer).__name__
+    expect_floating_params(layer, title)
     subject = Subject(private_copy(layer), inputs, rng, title)
     if findings := non_finite_outputs(subject):
         return Report(title, "not run", [], findings, cause=findings[0].text)
     gradients, findings = audit(subject)
+    findings += few_digits(subject) + omitted(subject) if subject.trusted else []
     entries = sum(g.size for g in gradients.values())
     full = mode == "full" or (mode == "auto" and entries <= FULL_UP_TO)
     arrays = _measure(subject, gradients, full, max_entries, rng)
@@ -121,7 +127,7 @@ def _unexplained_projections(arrays: list[ArrayReport]) -> list[Finding]:
     return [
         Finding("projection", a.name, text.format(a.name, int(a.examined.sum())))
         for a in arrays
-        if a.projections_wrong and not a.wrong.any() and not a.kink.any() and not a.examined.all()
+        if a.projections_wrong and not a.wrong.any() and not a.examined.all()
     ]
 
 
@@ -130,6 +136,10 @@ def _notes(subject: Subject, arrays: list[ArrayReport]) -> list[str]:
     drawn = subject.input_names[subject.given :]
     if drawn:
         notes.append(f"drawn at random: {', '.join(drawn)}.")
+    if not isinstance(subject.layer, LossLayer):
+        for name, x in zip(subject.input_names, subject.inputs, strict=True):
+            if isinstance(x, np.ndarray) and x.dtype.kind in "iub":
+                notes.append(f"{name} is {x.dtype}: passed through, no gradient of it is checked.")
     if subject.random:
         notes.append("forward is random: every evaluation starts from the same state of its generator.")
     if not hasattr(subject.layer, "params") and not isinstance(subject.layer, LossLayer):

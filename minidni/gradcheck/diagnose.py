@@ -10,7 +10,7 @@ from .report import Report
 from .subject import Subject
 
 #: Findings that say all: whatever is wrong with the values may follow from them.
-GRAVE = ("modified", "argument", "missing", "shape", "non-finite", "nothing judged")
+GRAVE = ("modified", "argument", "missing", "shape", "non-finite", "digits", "nothing judged")
 
 #: The first that fits wins, so those that can hardly be a coincidence come first, and vague ones last.
 GUESSES = (
@@ -26,6 +26,7 @@ GUESSES = (
     guesses.wrong_axis,
     experiments.parameter_turned,
     experiments.copied_weight,
+    guesses.side_of_zero,
     guesses.few_entries,
     guesses.derivative,
     experiments.ignored_input,

@@ -19,11 +19,23 @@ SIMPLE = 5000  # entries up to which the check is repeated with a single time st
 
 
 def not_linear(case: Case) -> Claim | None:
-    """Evidence: minus the cotangents do not give minus the gradients."""
+    """Evidence: minus the cotangents do not give minus the gradients.
+
+    Where zero cotangents do not give zero, that is said: as much as with dy, or a part of it.
+    """
     flipped = case.backward([None if d is None else -d for d in case.subject.cotangents])
+    nothing = case.backward([None if d is None else np.zeros_like(d) for d in case.subject.cotangents])
     for name, g in case.gradients.items():
         if name in flipped and np.isfinite(g).all() and not close(flipped[name], -g, largest(g)):
             dy = case.subject.cotangent_name(0)
+            left = [a for a in case.wrong if not close(nothing.get(a.name), np.zeros(a.shape), largest(a.analytic))]
+            same = [a for a in left if close(nothing[a.name], a.analytic, largest(a.analytic))]
+            if same:
+                text = f"{dy} is ignored: with {dy} = 0 the gradient of {case.names(same)} stays the same."
+                return case.claim(text, same)
+            if left:
+                text = f"a part of the gradient of {case.names(left)} does not come from {dy}"
+                return case.claim(f"{text}: with {dy} = 0 it is not zero.", left)
             return case.claim(f"backward is not linear in {dy}: something depends on {dy} that should depend on x.")
     return None
 

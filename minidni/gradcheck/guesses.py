@@ -163,6 +163,21 @@ def normalisation(case: Case) -> Claim | None:
     return case.claim(f"in the gradient of {first.name} {what}.", [first]) if what else None
 
 
+def side_of_zero(case: Case) -> Claim | None:
+    """Evidence: the gradient of x is wrong wherever x is below (or above) 0, and nowhere else."""
+    first = _first_input(case)
+    if first is None or not first.judged.any() or derivative(case):
+        return None
+    x, seen = case.subject.inputs[0], first.judged
+    for side, mask in (("x < 0", x < 0), ("x > 0", x > 0)):
+        if seen.sum() >= 4 and mask[seen].any() and not mask[seen].all() and (first.wrong == mask)[seen].all():
+            r = patterns.factor(np.where(first.wrong, first.analytic, np.nan), first.numeric)
+            what = f", where it is {patterns.factor_phrase(r)}" if r is not None else ""
+            side = side.replace("x", first.name)
+            return case.claim(f"the gradient of {first.name} is wrong exactly where {side}{what}.", [first])
+    return None
+
+
 def few_entries(case: Case) -> Claim | None:
     """Evidence: all entries were measured, and at most half of some axis has wrong ones."""
     return _place(case, few=True)

@@ -11,10 +11,11 @@ from .differences import EPS, FINEST, FIRST_STEP, Judgement, is_kink, judge
 from .report import ArrayReport
 from .subject import Subject
 
-ROUNDING = 1e-10  # what the analytic gradient's own rounding may be, against the array's largest entry
+ROUNDING = 1e-13  # what the analytic gradient's own rounding may be, against the array's largest entry
 TINY_STEP = 2.0**-100  # the complex step subtracts nothing, so it can be as small as one likes
 SPOT_CHECKS = 4
 DIRECTIONS = 2
+RETRIES = 16  # different values with a kink that are taken out of the directions
 VAGUE = 0.1  # a tolerance of this part of the array's largest entry is too wide for a verdict
 BELIEF = 10.0  # tolerances by which the two witnesses may differ; a forward that is not analytic is off by far more
 
@@ -25,8 +26,8 @@ class Gauge:
     def __init__(self, subject: Subject, name: str, analytic: np.ndarray, rng: np.random.Generator):
         self.subject, self.name, self.analytic, self.rng = subject, name, analytic, rng
         self.array = subject.arrays()[name]
-        finite = np.abs(analytic[np.isfinite(analytic)])
-        self.floor = ROUNDING * float(finite.max(initial=0.0)) + subject.backward_rounding()
+        self.noise = _rounding(subject, name, analytic)
+        self.floor = float(np.linalg.norm(self.noise)) + subject.backward_rounding()
         self.start = FIRST_STEP
         self.disagreed = False
         nothing = np.full(analytic.shape, np.nan)
@@ -37,7 +38,8 @@ class Gauge:
         """Measure one entry and write it into the report."""
         if self.report.examined[index]:
             return
-        verdict = judge(self.subject.line(self.array, index), float(self.analytic[index]), self.floor, self.start)
+        floor = float(self.noise[index]) + self.subject.backward_rounding()
+        verdict = judge(self.subject.line(self.array, index), float(self.analytic[index]), floor, self.start)
         if np.isfinite(verdict.step):  # where the ladder ended well the next entry may start
             self.start = (
                 float(np.clip(verdict.step * 4, 2.0 ** (FINEST + 8), FIRST_STEP)) if not verdict.kink else self.start
@@ -72,20 +74,25 @@ class Gauge:
         line = self.subject.line(self.array, None, direction)
         return claimed, judge(line, claimed, self.floor)
 
-    def agrees_along_directions(self) -> bool:
-        """Compare along a few random unit vectors: a wrong entry shows in almost every one."""
+    def agrees_along_directions(self, among: np.ndarray | None = None) -> bool:
+        """Compare along a few random unit vectors: a wrong entry shows in almost every one.
+
+        `among` is bool, of the array's shape: the entries that are moved, all of them if it is left out.
+        """
         self.report.projections = DIRECTIONS
+        self.disagreed = False
         for _ in range(DIRECTIONS):
             v = self.rng.standard_normal(self.analytic.shape)
+            v = v if among is None else np.where(among, v, 0.0)
             claimed, verdict = self.direction(v / np.linalg.norm(v))
             if verdict.kink or not abs(claimed - verdict.numeric) <= verdict.tolerance:
                 self.disagreed = True
                 return False
         return True
 
-    def bisect(self) -> tuple[int, ...]:
+    def bisect(self, among: np.ndarray) -> tuple[int, ...]:
         """An entry that is likely wrong: keep the half whose projection disagrees more, until one entry is left."""
-        chosen = np.arange(self.analytic.size)
+        chosen = np.flatnonzero(among)
         while len(chosen) > 1:
             halves = np.array_split(chosen, 2)
             chosen = max(halves, key=self._disagreement)
@@ -106,23 +113,43 @@ class Gauge:
     def fast(self, max_entries: int) -> ArrayReport:
         """Random directions and a few entries; if they disagree, all entries.
 
-        An array with more than `max_entries` entries is then searched: by bisection for one wrong entry, whose row is
-        examined too, and by a random sample of `max_entries` others.
+        An entry at a kink makes every direction disagree; such entries are looked at one by one and the directions
+        drawn among the others. An array with more than `max_entries` entries that still disagrees is searched: by
+        bisection for one wrong entry, whose row is examined too, and by a random sample of `max_entries` others.
         """
         size = self.analytic.size
-        if self.agrees_along_directions():
-            picks = {int(np.argmax(np.abs(self.analytic))), *map(int, self.rng.integers(size, size=SPOT_CHECKS - 1))}
-        elif size <= max_entries:
+        among = np.ones(self.analytic.shape, dtype=bool)
+        agrees = self.agrees_along_directions()
+        if not agrees and size <= max_entries:
             return self.all_entries()
-        else:
-            found = self.bisect()
+        for _ in range(RETRIES):
+            if agrees or not among.any():
+                break
+            found = self.bisect(among)
             self.entry(found)
+            if not self.report.kink[found]:
+                break
+            among &= self.array != self.array[found]  # where one entry has a kink, so have others of the same value
+            agrees = bool(among.any()) and self.agrees_along_directions(among)
+        if not among.any():
+            self.report.projections, self.disagreed = 0, False
+        if agrees or not among.any():
+            picks = {int(np.argmax(np.abs(self.analytic))), *map(int, self.rng.integers(size, size=SPOT_CHECKS - 1))}
+            picks |= set(map(int, self.rng.permutation(np.flatnonzero(~among))[:max_entries]))
+        else:
             for j in range(self.analytic.shape[-1] if self.analytic.shape[-1] <= max_entries else 0):
                 self.entry((*found[:-1], j))
             picks = set(map(int, self.rng.choice(size, max_entries, replace=False)))
         for i in sorted(picks):
             self.entry(tuple(map(int, np.unravel_index(i, self.analytic.shape))))
         return self.report
+
+
+def _rounding(subject: Subject, name: str, analytic: np.ndarray) -> np.ndarray:
+    """What rounding may do to each entry of a gradient, beside what it does to every one."""
+    finite = np.abs(analytic[np.isfinite(analytic)])
+    seen = np.broadcast_to(subject.noise.get(name, 0.0), analytic.shape)
+    return ROUNDING * float(finite.max(initial=0.0)) + seen
 
 
 def mark_vague(report: ArrayReport, magnitude: float) -> None:
@@ -201,13 +228,14 @@ class ComplexStep:
         except Exception:
             report.witness = "ladder (complex: no)"
             return
-        finite = np.abs(report.analytic[np.isfinite(report.analytic)])
-        rounding = self.subject.backward_rounding() + 256 * EPS * self.subject.magnitude
+        largest = max(float(np.max(np.abs(a), initial=0.0)) for a in self.subject.arrays().values())
+        rounding = self.subject.backward_rounding()  # of a saturated 1 - y^2, say, which a weight then multiplies
+        rounding += min(256 * EPS * self.subject.magnitude, 4 * rounding * largest)
         gap = np.abs(values - report.numeric)[judged]
-        if not np.all(gap <= BELIEF * report.tolerance[judged] + rounding):
+        if not np.all(gap <= BELIEF * report.tolerance[judged] + rounding + 256 * EPS * self.subject.magnitude):
             report.witness = "ladder (complex: disagrees)"
             return
         report.witness = f"complex (ladder {gap.max() / report.scale if report.scale else 0.0:.0e})"
         report.numeric[judged] = values[judged]
-        tolerance = 1e-9 * np.abs(values) + 10 * ROUNDING * finite.max(initial=0.0) + rounding
+        tolerance = 1e-9 * np.abs(values) + _rounding(self.subject, report.name, report.analytic) + rounding
         report.tolerance[judged] = np.minimum(report.tolerance, tolerance)[judged] + rounding

@@ -6,6 +6,7 @@ import numpy as np
 
 from .adapters import Arrays, copied, fill_grads, is_float, named_arrays, shaken
 from .copying import copy_layer
+from .noise import shaken_by_rounding
 from .report import Finding
 from .subject import Pass, Subject
 
@@ -43,6 +44,7 @@ def audit(subject: Subject) -> tuple[Arrays, list[Finding]]:
                 )
             )
     subject.weigh(usable)
+    subject.noise = shaken_by_rounding(subject, usable)
     findings += _repeatable(subject, first) or _in_flight(subject, first)
     findings += _accumulates(subject, first)
     return usable, findings
@@ -128,10 +130,12 @@ def _accumulates(subject: Subject, first: Pass) -> list[Finding]:
     """Backward once more with accumulators that hold something: it must still be there afterwards."""
     wanted = {n: g for n, g in first.params.items() if n in subject.params() and np.isfinite(g).all()}
     fill = {n: subject.rng.standard_normal(g.shape) * (largest(g) or 1.0) for n, g in wanted.items()}
-    second = subject.run(subject.cotangents, fill).params
+    filled = subject.run(subject.cotangents, fill)
+    second = filled.params
     overwritten: list[str] = []
     other: list[str] = []
-    for name, held in fill.items():
+    for name in fill:
+        held = filled.held.get(name, fill[name])
         scale = largest(wanted[name]) or 1.0
         if not close(second.get(name), held + wanted[name], scale):
             (overwritten if close(second.get(name), wanted[name], scale) else other).append(name)

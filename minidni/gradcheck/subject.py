@@ -9,7 +9,9 @@ from .adapters import (
     Arrays,
     LossLayer,
     as_float64,
+    backward_names,
     copied,
+    expect_entries,
     fill_grads,
     is_float,
     named_arrays,
@@ -29,6 +31,7 @@ class Pass(NamedTuple):
     params: dict[str, Any]  # gradients by name, as found in `grads` afterwards
     modified: list[tuple[str, str]]
     again: Any = None  # gradients of a second backward with the same cache, or the exception it raised
+    held: Any = None  # what the accumulators held before, read back: two names may be one array
 
     def gradients(self, subject: "Subject") -> dict[str, Any]:
         """All gradients by name, those of the inputs first."""
@@ -51,7 +54,9 @@ class Subject:
         self.random_state = np.random.get_state()
         self.complaints: list[tuple[str, str]] = []
         self.magnitude = 0.0
+        self.noise: Arrays = {}  # of each gradient's entries, set by the audit
         self._name_arguments()
+        expect_entries(self.title, self.input_names, self.inputs)
         self.random = self._draws_random_numbers(copy_layer(layer))
         self.fresh = self.random
         if self.random and not same_bits(self.outputs(), self.outputs()):
@@ -77,7 +82,7 @@ class Subject:
                 f"{self.title}.forward takes {len(self.accepted)} inputs ({', '.join(self.accepted)}), "
                 f"check_gradients got {len(self.inputs)}."
             )
-        taken, _ = positional_names(self.layer.backward)
+        taken = backward_names(self.layer.backward, self.title)
         self.cotangent_names = [n for i, n in enumerate(taken or ["dy", "cache"]) if i != 1]
         self._takes = None if taken is None else len(taken)
 
@@ -154,6 +159,7 @@ class Subject:
         outputs, cache = self._forward(layer, inputs)
         note("forward")
         fill_grads(layer, fill or {})
+        held = {n: copied(g) for n, g in named_arrays(layer, "grads").items()} if fill else {}
         for name, value in (swap or {}).items():
             params[name][...] = value
         gradients = self.backward(layer, cotangents, cache)
@@ -170,7 +176,7 @@ class Subject:
         for name, kept_value in before.items():
             if not same_bits([params[name]], [kept_value]):
                 params[name][...] = kept_value
-        return Pass(outputs, gradients, grads, modified, again)
+        return Pass(outputs, gradients, grads, modified, again, held)
 
     def backward(self, layer: Any, cotangents: list[Any], cache: Any) -> list[Any]:
         """The gradients of the inputs, as copies."""
