@@ -1,13 +1,17 @@
 """Gradient checking: is the hand-written `backward` the derivative of `forward`?
 
-`check_gradients(layer, *inputs)` answers with a report that names the worst entry and the likely cause. Reading order:
+`check_gradients(layer, *inputs)` answers with a report that names the worst entry and the likely cause.
 
-- `differences` (how one slope is measured); `subject` (a layer as a function of named arrays, with `adapters`, `calls` and
-  `copying` below it); `measure` and `noise` (one array)
-- `protocol`, `omitted` and `digits` (what `backward` owes beside right values, None for a state, a forward with too few
-  digits); `precision` (float32 and devices); `check` (the whole procedure)
-- `diagnose` (the likely cause: the list of guesses, which are in `guesses` and `experiments`, and stand on `patterns` and
-  `evidence`); `report` and `html`
+Reading order:
+
+- `differences`: how one slope is measured
+- `subject`: a layer as a function of named arrays, with `adapters`, `calls` and `copying` below it
+- `measure` and `noise`: the gradient of one array
+- `protocol`, `omitted` and `digits`: what a layer owes beside right values
+- `precision`: float32 and devices
+- `check`: the whole procedure
+- `diagnose`: the likely cause, from the guesses in `guesses` and `experiments`, on `patterns` and `evidence`
+- `report` and `html`: what is shown
 """
 
 from .check import check_gradients
