@@ -7,7 +7,7 @@ import pytest
 import standin
 
 from minidni import array_module, to_device, to_numpy
-from minidni.arrays import device_of
+from minidni.arrays import device_of, empty
 
 
 def test_the_data_decides(device):
@@ -55,3 +55,13 @@ def test_with_cupy_but_without_a_gpu_the_sentence_says_so(monkeypatch):
         monkeypatch.setattr(cupy, "is_available", lambda: False, raising=False)
         with pytest.raises(RuntimeError, match="finds no usable GPU"):
             to_device(np.ones(2), "cuda")
+
+
+def test_empty_arrays_begin_with_a_cache_line_on_the_host(device):
+    for dtype in (np.float32, np.float64, np.complex128, np.bool_):
+        for shape in ((), (5,), (2, 3, 7)):
+            x = empty(shape, like=to_device(np.ones(1, dtype), device))
+            assert (x.shape, x.dtype, device_of(x)) == (shape, dtype, {"cpu": "cpu", "cuda": "cuda:0"}[device])
+            x[...] = 1  # it is writable, and no other array's memory
+            if device == "cpu":
+                assert x.ctypes.data % 64 == 0 and x.flags.c_contiguous

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, array_module, device_of
+from ..arrays import Array, array_module, device_of, empty
 from ..arrays.checks import expect_array
 
 
@@ -41,9 +41,8 @@ class Cache:
     def buffer(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
         """An uninitialised array of the library and dtype of `like`, reused from the last pass if it fits."""
         array = self._free.pop(name, None)
-        xp = array_module(like)
         if array is None or array.shape != shape or array.dtype != like.dtype or device_of(array) != device_of(like):
-            array = xp.empty(shape, like.dtype)
+            array = empty(shape, like)
         self._used[name] = array
         return array
 
@@ -60,6 +59,11 @@ class Cache:
         """Raise unless dy has the shape, dtype and device of the y that forward returned."""
         shape, dtype, device = self._output
         expect_array(where, "dy", dy, shape, dtype=dtype, device=device)
+
+    def zero_dy(self, like: Array) -> Array:
+        """Zeros of the shape of the y that forward returned, in the library of `like`."""
+        shape, dtype, _ = self._output
+        return array_module(like).zeros(shape, dtype)
 
     @property
     def nbytes(self) -> int:

@@ -97,14 +97,16 @@ class Conv2d(Windowed):
         cache.finish(y, columns=columns, shape=x.shape)
         return y, cache
 
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """dy (B, C_out, OH, OW) -> dx (B, C_in, H, W)."""
+    def backward(self, dy: Array, cache: Cache) -> Array | None:
+        """dy (B, C_out, OH, OW) -> dx (B, C_in, H, W), or None where `needs_dx` is False."""
         self._expect_dy(dy, cache)
         xp, (B, _, OH, OW), K = array_module(dy), dy.shape, self.kernel
         dy = dy.reshape(B, self.c_out, OH * OW)
         self.grads.b += dy.sum(axis=(0, 2))  # y += b
         dW = xp.matmul(dy, cache.columns.transpose(0, 2, 1)).sum(axis=0)  # y = W columns
         self.grads.W += dW.reshape(self.grads.W.shape)
+        if not self.needs_dx:
+            return None
         dcolumns = cache.buffer("dcolumns", cache.columns.shape, like=dy)
         xp.matmul(self._matrix(self.params.W).T, dy, out=dcolumns)  # y = W columns
         return self._windows_backward(dcolumns.reshape(B, self.c_in, K, K, OH, OW), cache)  # columns = windows of x

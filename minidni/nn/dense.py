@@ -49,14 +49,16 @@ class Linear(Layer):
         cache.finish(y, x=x)
         return y, cache
 
-    def backward(self, dy: Array, cache: Cache) -> Array:
-        """dy (..., n_out) -> dx (..., n_in)."""
+    def backward(self, dy: Array, cache: Cache) -> Array | None:
+        """dy (..., n_out) -> dx (..., n_in), or None where `needs_dx` is False."""
         self._expect_dy(dy, cache)
         xp, x = array_module(dy), cache.x.reshape(-1, self.n_in)
         dy = dy.reshape(-1, self.n_out)
         self.grads.b += dy.sum(axis=0)  # y += b
         dW = cache.buffer("dW", self.params.W.shape, like=dy)
         self.grads.W += xp.matmul(x.T, dy, out=dW)  # y = x W
+        if not self.needs_dx:
+            return None
         dx = cache.buffer("dx", cache.x.shape, like=dy)
         xp.matmul(dy, self.params.W.T, out=dx.reshape(-1, self.n_in))  # y = x W
         return dx

@@ -15,6 +15,7 @@ from minidni import (
     Flatten,
     Linear,
     MaxPool2d,
+    Sequential,
     Sigmoid,
     SigmoidCrossEntropy,
     to_device,
@@ -83,3 +84,18 @@ def test_batch_norm_in_single_precision_bears_a_large_mean(offset, rows, device)
     exact /= np.sqrt((exact**2).mean(axis=0) + 1e-5)
     np.testing.assert_allclose(to_numpy(y), exact, atol=2e-3)
     np.testing.assert_allclose(to_numpy(layer.buffers.mean), x.astype(np.float64).mean(axis=0) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"), [(lambda: Linear(3, 4, rng=0), (5, 3)), (lambda: Conv2d(2, 3, 2, rng=0), (5, 2, 4, 4))]
+)
+def test_a_bottom_layer_may_leave_dx_out(make, shape, device):
+    layer, bottom = make().to(device), make().to(device)
+    bottom.needs_dx = False
+    x = to_device(np.random.default_rng(0).standard_normal(shape).astype(np.float32), device)
+    y, cache = layer.forward(x)
+    assert layer.backward(y, cache).shape == shape
+    assert bottom.backward(y, bottom.forward(x)[1]) is None
+    assert Sequential(bottom).backward(y, Sequential(bottom).forward(x)[1]) is None
+    bottom.grads.slab[...] /= 2
+    np.testing.assert_array_equal(to_numpy(bottom.grads.slab), to_numpy(layer.grads.slab))
