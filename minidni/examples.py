@@ -53,12 +53,15 @@ def _images(layer: Callable[[np.random.Generator, int, Any], Any]) -> Callable[.
     return make
 
 
-def _sequence(layer: type[nn.Recurrent]) -> Callable[..., tuple[Any, ...]]:
+def _sequence(layer: type[nn.Recurrent], **options: Any) -> Callable[..., tuple[Any, ...]]:
     """An example on (T, B, D), with a state to start from."""
+    least, most = (1, 1, 1, 2), (6, 3, 3, 5)
+    if options:  # layer norm takes longer to check, and of two columns, or of one input's, it has hardly a gradient
+        least, most = (1, 1, 2, 3), (2, 2, 2, 3)
 
     def make(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
-        T, B, D, H = (int(n) for n in rng.integers((1, 1, 1, 2), (7, 4, 4, 6)))
-        recurrent = layer(D, H, rng=rng, dtype=dtype)  # type: ignore[call-arg]
+        T, B, D, H = (int(n) for n in rng.integers(least, most, endpoint=True))
+        recurrent = layer(D, H, rng=rng, dtype=dtype, **options)
         x, s0 = rng.standard_normal((T, B, D)), rng.standard_normal((B, recurrent.n_state))
         return recurrent, x.astype(dtype), s0.astype(dtype)
 
@@ -79,6 +82,17 @@ def _network(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
         nn.Linear(hidden, out, rng=rng, dtype=dtype),
     )
     return net, rng.standard_normal((B, n)).astype(dtype)
+
+
+def _stack(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
+    T, B, D, H, N = (int(n) for n in rng.integers((1, 1, 1, 2, 2), (5, 4, 4, 5, 5)))
+    net = nn.Sequential(
+        nn.LSTM(D, H, rng=rng, dtype=dtype),
+        nn.GRU(H, N, rng=rng, dtype=dtype),
+        nn.Tanh(),
+        nn.Linear(N, 3, rng=rng, dtype=dtype),
+    )
+    return net, rng.standard_normal((T, B, D)).astype(dtype), rng.standard_normal((B, net.n_state)).astype(dtype)
 
 
 def _loss(loss: type[nn.Loss], labels: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]) -> Any:
@@ -112,6 +126,10 @@ EXAMPLES |= {
     "RNN": _sequence(nn.RNN),
     "GRU": _sequence(nn.GRU),
     "LSTM": _sequence(nn.LSTM),
+    "RNN-layer-norm": _sequence(nn.RNN, layer_norm=True),
+    "GRU-layer-norm": _sequence(nn.GRU, layer_norm=True),
+    "LSTM-layer-norm": _sequence(nn.LSTM, layer_norm=True),
+    "Sequential-recurrent": _stack,
     "SoftmaxCrossEntropy": _loss(
         nn.SoftmaxCrossEntropy, lambda rng, shape: rng.integers(0, shape[-1], size=shape[:-1])
     ),

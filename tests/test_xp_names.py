@@ -22,7 +22,7 @@ HOST_NAMES = {
 }
 # More of them in single files, and why.
 HOST_NAMES_IN = {
-    "arrays/backend.py": {"asarray"},  # to_numpy, whose result is on the host
+    "arrays/backend.py": {"asarray", "empty", "uint8"},  # to_numpy, whose result is on the host; empty, on the host
     "nn/files.py": {"array", "load", "savez"},  # files are written from the host
     "nn/initialise.py": {
         "diag",
@@ -36,6 +36,7 @@ HOST_NAMES_IN = {
     "nn/losses.py": {"isfinite"},  # behind `array_module(h) is np`
     "nn/parameters.py": {"shape", "zeros"},  # parameters start on the host; the shape of nested lists
     "nn/recurrent/base.py": {"hstack"},  # weights are drawn on the host
+    "nn/recurrent/fast/products.py": {"show_config"},  # what this processor can do
     "training.py": {"mean"},  # of a list of Python's numbers
 }
 # Where all arrays are on the host: the data sets, the checker's own arithmetic, pictures, tables of results.

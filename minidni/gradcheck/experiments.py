@@ -75,7 +75,10 @@ def _slopes_differ(s: Subject, a: Any) -> bool:
 
 
 def one_cotangent(case: Case) -> Claim | None:
-    """Evidence: of several cotangents each is given alone, and only with one of them (not dy) are there errors."""
+    """Evidence: of several cotangents each is given alone, and only with one of them are there errors.
+
+    Of errors that come through dy, only that it is ignored is said here; for all else there are better guesses.
+    """
     s = case.subject
     real = [k for k, d in enumerate(s.cotangents) if d is not None]
     if len(real) < 2:
@@ -84,10 +87,12 @@ def one_cotangent(case: Case) -> Claim | None:
     for k in real:
         claimed[k], measured[k] = case.through(k, s.cotangents[k])
     guilty = [k for k in real if not close(claimed[k], measured[k], 1e3 * max(1.0, largest(measured[k])))]
-    if len(guilty) != 1 or guilty == [0]:
+    if len(guilty) != 1:
         return None
     k = guilty[0]
     name = s.cotangent_name(k)
+    if k == 0 and claimed[k].any():
+        return None
     if not claimed[k].any():
         return case.claim(f"{name} is ignored: the gradient that flows in through {s.output_name(k)} is lost.")
     r = patterns.factor(claimed[k], measured[k])

@@ -11,12 +11,22 @@ from .losses import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy, SquaredError
 from .normalisation import BatchNorm, LayerNorm
 from .optimisers import SGD, Adam, Optimiser, RMSProp, clip_norm, gradient_norm, normalise_gradients
 from .parameters import JoinedArrays, NamedArrays
-from .recurrent import GRU, LSTM, RNN, Recurrent
+from .recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    Recurrent,
+    from_torch_layout,
+    from_torch_state,
+    to_torch_layout,
+    to_torch_state,
+)
 from .sequential import Sequential
 
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Adam", "AvgPool2d", "BatchNorm", "Cache", "Conv2d", "Dropout", "Embedding", "Flatten",
     "JoinedArrays", "Layer", "LayerNorm", "Linear", "Loss", "MaxPool2d", "NamedArrays", "Optimiser", "RMSProp", "ReLU",
     "Recurrent", "Sequential", "Sigmoid", "SigmoidCrossEntropy", "SoftmaxCrossEntropy", "SquaredError", "Tanh",
-    "clip_norm", "gradient_norm", "load", "normalise_gradients", "save",
+    "clip_norm", "from_torch_layout", "from_torch_state", "gradient_norm", "load", "normalise_gradients", "save",
+    "to_torch_layout", "to_torch_state",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from .layer import Layer
 EPS = 1e-5
 
 
-def _standardise(x: Array, axes: tuple[int, ...], out: Array) -> tuple[Array, Array, Array]:
+def standardise(x: Array, axes: tuple[int, ...], out: Array) -> tuple[Array, Array, Array]:
     """x to mean 0 and variance 1 over the axes, into `out`; returns mean, (biased) variance, 1 / deviation."""
     xp = array_module(x)
     wide = xp.result_type(x.dtype, xp.float64)  # along the first axis NumPy sums one by one: float32 would lose digits
@@ -24,7 +24,7 @@ def _standardise(x: Array, axes: tuple[int, ...], out: Array) -> tuple[Array, Ar
     return mean, var, rstd
 
 
-def _standardise_backward(dn: Array, n: Array, rstd: Array, axes: tuple[int, ...], out: Array) -> Array:
+def standardise_backward(dn: Array, n: Array, rstd: Array, axes: tuple[int, ...], out: Array) -> Array:
     """dL/dx from dn = dL/dn, for n = (x - mean) rstd with mean and rstd functions of x; into `out`.
 
     dx = rstd (dn - mean(dn) - n mean(dn n)): the two means are what reaches x through the mean and the deviation.
@@ -61,7 +61,7 @@ class LayerNorm(Layer):
         self._expect_x(x, "...", self.n_features)
         xp, cache = array_module(x), Cache.open(self, cache)
         n = cache.buffer("n", x.shape, like=x)
-        _, _, rstd = _standardise(x, (-1,), out=n)
+        _, _, rstd = standardise(x, (-1,), out=n)
         y = xp.multiply(n, self.params.gamma, out=cache.buffer("y", x.shape, like=x))
         y += self.params.beta
         cache.finish(y, n=n, rstd=rstd)
@@ -74,7 +74,7 @@ class LayerNorm(Layer):
         self.grads.beta += dy.sum(axis=leading)  # y += beta
         self.grads.gamma += (dy * cache.n).sum(axis=leading)  # y = n gamma
         dn = dy * self.params.gamma  # y = n gamma
-        return _standardise_backward(dn, cache.n, cache.rstd, (-1,), out=cache.buffer("dx", dy.shape, like=dy))
+        return standardise_backward(dn, cache.n, cache.rstd, (-1,), out=cache.buffer("dx", dy.shape, like=dy))
 
 
 class BatchNorm(Layer):
@@ -117,7 +117,7 @@ class BatchNorm(Layer):
                     f"{self._name()}.forward: x has too few rows to normalise over ({count}), expected at least 2 in "
                     "training; if it is the last batch of an epoch, leave it out with drop_last"
                 )
-            mean, var, rstd = _standardise(x, axes, out=n)
+            mean, var, rstd = standardise(x, axes, out=n)
             self._follow(mean.reshape(-1), var.reshape(-1) * (count / (count - 1)))
         else:
             rstd = 1 / xp.sqrt(self.buffers.var.reshape(row) + EPS)
@@ -137,7 +137,7 @@ class BatchNorm(Layer):
         self.grads.gamma += (dy * cache.n).sum(axis=axes)  # y = n gamma
         dn = dy * self.params.gamma.reshape(row)  # y = n gamma
         if cache.own_statistics:
-            return _standardise_backward(dn, cache.n, cache.rstd, axes, out=dx)
+            return standardise_backward(dn, cache.n, cache.rstd, axes, out=dx)
         return array_module(dy).multiply(dn, cache.rstd, out=dx)  # running statistics do not depend on x
 
     def _axes(self, ndim: int) -> tuple[int, ...]:

@@ -236,7 +236,7 @@ class RNN(Learner):
                 dh = dy[t] + (dh if t == len(x) - 1 else 0)
             elif bug == "dy one step late":
                 dh = dh + (dy[t - 1] if t else 0)
-            else:
+            elif bug != "dy ignored":
                 dh = dh + dy[t]
             da = dh * (1 - hs[t + 1] ** 2)
             dx[t] = da @ p["Wx"].T

@@ -100,6 +100,7 @@ BUGS = [
     ("two", "W2 from x1.01", "gradient of W2 is"),
     ("two", "b1 from dh", "gradient of b1"),
     ("rnn", "dsT ignored", "dsT is ignored"),
+    ("rnn", "dy ignored", "dy is ignored: the gradient that flows in through y is lost."),
     (
         "rnn",
         "dsT twice",

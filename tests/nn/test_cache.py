@@ -99,7 +99,7 @@ def test_a_recycled_cache_gives_the_same_bits_in_the_same_memory(name: str, devi
     assert recycled is cache
     for got, wanted in zip([*again, *gradients, *layer.grads.values()], expected, strict=True):
         np.testing.assert_array_equal(to_numpy(got), wanted)
-    if name not in ("Flatten", "GRU", "RNN"):  # views of what came in; a ds0 that is computed step by step
+    if name.removesuffix("-layer-norm") not in ("Flatten", "GRU", "RNN"):  # views of what came in; ds0 is no buffer
         assert [address(a) for a in again + gradients] == places
     else:
         assert address(again[0]) == places[0]
@@ -110,7 +110,7 @@ def test_a_recycled_cache_takes_inputs_of_another_shape_and_dtype(name: str) -> 
     """Big, small, big again; then in the other precision: always as with a new cache."""
     layer, *inputs = example(name, seed=2)
     layer.training = False
-    axis = 1 if hasattr(layer, "n_state") else 0  # the batch
+    axis = 1 if layer.n_outputs == 2 else 0  # the batch
     rows = [np.take(inputs[0], [0, 1, 0, 1, 1], axis=axis, mode="wrap"), np.take(inputs[0], [0], axis=axis)]
     many, one = ([x, *(np.take(s, [0] * x.shape[1], axis=0) for s in inputs[1:])] for x in rows)
     cache = None

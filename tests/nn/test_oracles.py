@@ -20,7 +20,7 @@ from minidni import (
     to_device,
     to_numpy,
 )
-from minidni.nn import Layer
+from minidni.nn import Layer, from_torch_layout, from_torch_state, to_torch_state
 
 FILE = Path(__file__).parents[1] / "oracles" / "torch_oracles.npz"
 
@@ -41,6 +41,7 @@ def cases(*groups: str) -> Any:
 
 
 dtypes = pytest.mark.parametrize("dtype", ["float64", "float32"])
+walks = pytest.mark.parametrize("plain", [False, True], ids=["default", "plain"])
 
 
 def assert_close(got: Any, expected: np.ndarray, name: str = "", scale: float = 1.0) -> None:
@@ -131,8 +132,10 @@ def test_batch_norm(case: dict[str, Any], arrays: dict[str, np.ndarray], device:
 
 @cases("recurrent")
 @dtypes
-def test_recurrent(case: dict[str, Any], arrays: dict[str, np.ndarray], device: str, dtype: str) -> None:
+@walks
+def test_recurrent(case: dict[str, Any], arrays: dict[str, np.ndarray], device: str, dtype: str, plain: bool) -> None:
     layer = make(case, arrays, device, dtype)
+    layer.plain = plain
     x, s0, dy, dsT = (on(device, arrays[name], dtype) for name in ("x", "s0", "dy", "dsT"))
     y, sT, cache = layer.forward(x, s0)
     assert_close(y, arrays["y"], "y")
@@ -142,6 +145,62 @@ def test_recurrent(case: dict[str, Any], arrays: dict[str, np.ndarray], device: 
     assert_close(ds0, arrays["ds0"], "ds0")
     assert set(layer.params) == set(case["params"])
     assert_gradients(layer, arrays)
+
+
+@cases("stack")
+@dtypes
+@walks
+def test_stacks_and_padded_sequences(
+    case: dict[str, Any], arrays: dict[str, np.ndarray], device: str, dtype: str, plain: bool
+) -> None:
+    """Several layers against PyTorch's num_layers, a mask against its packed sequences."""
+    net = layers_of(case, dtype, plain)
+    from_torch_layout(net, {name: arrays[name] for name in case["params"]})
+    fill(net)
+    net.to(device)
+    mask = None
+    if case["lengths"] is not None:
+        mask = to_device(np.arange(len(arrays["x"]))[:, None] < np.array(case["lengths"]), device)
+
+    x, s0, dy, dsT = (
+        on(device, a, dtype) for a in (arrays["x"], state(arrays, "{}0"), arrays["dy"], state(arrays, "d{}T"))
+    )
+    y, sT, cache = net.forward(x, s0, mask=mask)
+    assert_close(y, arrays["y"], "y")
+    assert_close(sT, state(arrays, "{}T"), "sT")
+    dx, ds0 = net.backward(dy, cache, dsT)
+    assert_close(dx, arrays["dx"], "dx")
+    assert_close(ds0, state(arrays, "d{}0"), "ds0")
+    for part, name in zip(as_pair(to_torch_state(net, sT)), ("hT", "cT"), strict=False):
+        assert_close(part, arrays[name], name)
+    theirs = arrays["h0"] if "c0" not in arrays else (arrays["h0"], arrays["c0"])
+    np.testing.assert_array_equal(to_numpy(from_torch_state(net, theirs)), to_numpy(s0))
+
+    # The gradients lie as the weights do; but where one bias stands for two it has the gradient of each, not their sum.
+    gradients, expected = {name: arrays[f"d{name}"] for name in case["params"]}, layers_of(case, "float64")
+    if case["name"] != "GRU":
+        gradients |= {name: 0 * g for name, g in gradients.items() if name.startswith("bias_hh")}
+    from_torch_layout(expected, gradients)
+    assert_gradients(net, {f"d{name}": g for name, g in expected.params.items()})
+
+
+def layers_of(case: dict[str, Any], dtype: str, plain: bool = False) -> Sequential:
+    """As many layers as the case has, one after another."""
+    (D, H), kind = case["args"], getattr(minidni, case["name"])
+    net = Sequential(*(kind(D if k == 0 else H, H, dtype=dtype) for k in range(case["layers"])))
+    for layer in net:
+        layer.plain = plain
+    return net
+
+
+def state(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """PyTorch's arrays of a name such as "{}0", h0 and perhaps c0, as [h | c] of one layer beside that of the next."""
+    parts = [arrays[name.format(part)] for part in "hc" if name.format(part) in arrays]
+    return np.concatenate([part[k] for k in range(len(parts[0])) for part in parts], axis=-1)
+
+
+def as_pair(parts: Any) -> tuple[np.ndarray, ...]:
+    return parts if isinstance(parts, tuple) else (parts,)
 
 
 @cases("loss")

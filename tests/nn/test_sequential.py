@@ -3,7 +3,21 @@
 import numpy as np
 import pytest
 
-from minidni import SGD, BatchNorm, Conv2d, Dropout, Linear, ReLU, Sequential, Tanh, to_device, to_numpy
+from minidni import (
+    GRU,
+    LSTM,
+    SGD,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Linear,
+    ReLU,
+    Sequential,
+    Tanh,
+    array_module,
+    to_device,
+    to_numpy,
+)
 
 
 def test_forward_and_backward_are_the_layers_in_order_and_in_reverse(device: str) -> None:
@@ -110,3 +124,69 @@ def test_deep_networks_recycle_the_caches_of_all_layers(depth: int) -> None:
     assert again is y
     assert recycled is cache
     assert [cache[name] for name in cache] == inner
+
+
+def test_with_recurrent_layers_the_states_stand_side_by_side(device: str) -> None:
+    rng = np.random.default_rng(3)
+    lstm, gru = LSTM(3, 4, rng=0, dtype=np.float64), GRU(4, 2, rng=1, dtype=np.float64)
+    head = Linear(2, 5, rng=2, dtype=np.float64)
+    net = Sequential(lstm, Tanh(), gru, head).to(device)
+    assert (net.n_state, net.n_outputs) == (8 + 2, 2)
+    shapes = (6, 2, 3), (2, 10), (6, 2, 5), (2, 10)
+    x, s0, dy, dsT = (to_device(rng.standard_normal(shape), device) for shape in shapes)
+    y, sT, cache = net.forward(x, s0)
+    dx, ds0 = net.backward(dy, cache, dsT)
+    together = [to_numpy(a) for a in (y, sT, dx, ds0, *(g.copy() for g in net.grads.values()))]
+
+    net.zero_grads()
+    h, lstm_sT, lstm_cache = lstm.forward(x, s0[:, :8])
+    h, tanh_cache = net[1].forward(h)
+    h, gru_sT, gru_cache = gru.forward(h, s0[:, 8:])
+    y, head_cache = head.forward(h)
+    dh, gru_ds0 = gru.backward(head.backward(dy, head_cache), gru_cache, dsT[:, 8:])
+    dx, lstm_ds0 = lstm.backward(net[1].backward(dh, tanh_cache), lstm_cache, dsT[:, :8])
+    xp = array_module(x)
+    states = xp.concatenate([lstm_sT, gru_sT], axis=1), dx, xp.concatenate([lstm_ds0, gru_ds0], axis=1)
+    for got, expected in zip(together, [y, *states, *net.grads.values()], strict=True):
+        np.testing.assert_array_equal(got, to_numpy(expected))
+
+
+def test_a_recurrent_network_in_a_network_has_its_part_of_the_state() -> None:
+    inner = Sequential(LSTM(3, 4, rng=0), Linear(4, 2, rng=1))
+    flat, nested = Sequential(*inner, GRU(2, 3, rng=2)), Sequential(inner, GRU(2, 3, rng=2))
+    assert flat.n_state == nested.n_state == 11
+    rng = np.random.default_rng(0)
+    x, s0 = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 2, 3), (2, 11)))
+    dy, dsT = (rng.standard_normal(shape).astype(np.float32) for shape in ((5, 2, 3), (2, 11)))
+    results = []
+    for net in (flat, nested):
+        y, sT, cache = net.forward(x, s0, mask=np.ones((5, 2), bool))
+        results.append([y, sT, *net.backward(dy, cache, dsT)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_network_without_recurrent_layers_takes_no_state() -> None:
+    net = Sequential(Linear(3, 4, rng=0), Tanh())
+    x = np.ones((2, 3), np.float32)
+    y, cache = net.forward(x)
+    with pytest.raises(
+        TypeError, match=r"s0 was given, but no layer is recurrent; expected none, and the cache as cache="
+    ):
+        net.forward(x, cache)
+    with pytest.raises(TypeError, match=r"mask was given, but no layer is recurrent"):
+        net.forward(x, mask=np.ones((2, 3), bool))
+    with pytest.raises(TypeError, match=r"dsT was given, but no layer is recurrent"):
+        net.backward(y, cache, y)
+
+
+def test_a_state_of_the_wrong_width_is_named() -> None:
+    net = Sequential(LSTM(3, 4, rng=0), GRU(4, 2, rng=1))
+    x = np.ones((5, 2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"forward: s0 has shape \(2, 8\), expected \(B, 10\)"):
+        net.forward(x, np.zeros((2, 8), np.float32))
+    with pytest.raises(ValueError, match=r"GRU\(4, 2\).forward: s0 has shape|LSTM\(3, 4\).forward: s0 has shape"):
+        net.forward(x, np.zeros((3, 10), np.float32))
+    *_, cache = net.forward(x)
+    with pytest.raises(ValueError, match=r"backward: dsT has shape \(2, 9\), expected \(B, 10\)"):
+        net.backward(None, cache, np.zeros((2, 9), np.float32))

@@ -7,6 +7,9 @@ The tests read the file and need no PyTorch. To make it anew (CPU build, the ver
 Sizes and numbers are drawn from SEED by NumPy, so a second run gives the same file. Weights are handed to PyTorch in
 its own layout and stored, like their gradients, in the library's: `(n_in, n_out)`, gates in the order i f o g.
 
+Stacks of recurrent layers are stored as PyTorch has them, in its names, layout and states, for the functions that copy
+from these. New cases come last, so that the numbers of the others stay.
+
 Each case is a dictionary of settings in `about` (JSON), and arrays named "<case>/<array>".
 """
 
@@ -307,10 +310,52 @@ def network(oracles: Oracles) -> None:
     oracles.add("network", "Sequential", {"params": list(p)}, arrays)
 
 
+def recurrent_edges(oracles: Oracles) -> None:
+    """One step, one sequence, one unit, one input, and a longer window, alone and together."""
+    for name, gates, order in (("RNN", 1, (0,)), ("GRU", 3, (0, 1, 2)), ("LSTM", 4, (0, 1, 3, 2))):
+        for T, B, D, H in ((1, 1, 1, 1), (1, 3, 2, 4), (6, 1, 3, 2), (4, 2, 3, 1), (12, 2, 1, 3)):
+            one_recurrent(oracles, name, gates, order, T, B, D, H)
+
+
+def stacks(oracles: Oracles) -> None:
+    for name in ("RNN", "GRU", "LSTM"):
+        for layers in (2, 3):
+            T, B, D, H = oracles.sizes(4, 2, 3, 3)
+            stack(oracles, name, layers, T, B, D, H)
+        for layers, lengths in ((1, [3, 5, 1, 5]), (1, [2]), (2, [1, 4, 2])):  # a window's last steps may be nobody's
+            D, H = oracles.sizes(3, 3)
+            stack(oracles, name, layers, 5, len(lengths), D, H, lengths)
+
+
+def stack(
+    oracles: Oracles, name: str, layers: int, T: int, B: int, D: int, H: int, lengths: list[int] | None = None
+) -> None:
+    """With `lengths` the sequences are padded to T steps, and PyTorch gets them packed."""
+    module = getattr(torch.nn, name)(D, H, num_layers=layers).double()
+    params = dict(module.named_parameters())
+    for parameter in params.values():
+        parameter.data = oracles.normal(*parameter.shape).detach()
+    x, starts = oracles.normal(T, B, D), {"h0": oracles.normal(layers, B, H)}
+    if name == "LSTM":
+        starts["c0"] = oracles.normal(layers, B, H)
+    state = tuple(starts.values()) if name == "LSTM" else starts["h0"]
+    if lengths is None:
+        y, last = module(x, state)
+    else:
+        rnn = torch.nn.utils.rnn
+        packed, last = module(rnn.pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False), state)
+        y, _ = rnn.pad_packed_sequence(packed, total_length=T)
+    states = dict(zip(("hT", "cT"), last if name == "LSTM" else (last,), strict=False))
+    cotangents, gradients = differentiate(oracles, {"y": y, **states}, {"x": x, **starts, **params})
+    arrays = {"x": x, "y": y, **starts, **states, **params}
+    settings = {"args": [D, H], "layers": layers, "lengths": lengths, "params": list(params)}
+    oracles.add("stack", name, settings, {key: numpy(a) for key, a in arrays.items()} | cotangents | gradients)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     oracles = Oracles()
-    for make in (dense, normalisation, images, recurrent, losses, optimisers, network):
+    for make in (dense, normalisation, images, recurrent, losses, optimisers, network, recurrent_edges, stacks):
         make(oracles)
     oracles.save()
     numbers = sum(a.size for a in oracles.arrays.values())

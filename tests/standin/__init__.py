@@ -4,7 +4,8 @@
 where code breaks: NumPy cannot touch them, mixing with NumPy arrays raises, scalars stay 0-d arrays,
 integer arrays used as indices wrap around when out of range, and only the names and arguments of a real
 CuPy exist (cupy_names.json, made by freeze_cupy.py). Every place where CuPy would wait for the GPU is
-counted in `synchronisations`.
+counted in `synchronisations`, and every launch in `launches`. An `ElementwiseKernel` runs its own source in C
+(c_source.py).
 
 Where it is stricter than CuPy: CuPy computes `np.exp(a)` for its own arrays, and copies to the device NumPy
 arrays that index or that are stored through an index array; here all of these raise, since the package
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from .device_array import ndarray
+from .launches import launches
 from .module import MODULES, cupy
 from .sync import SynchronisedError, no_synchronisation, synchronisations
 
@@ -25,6 +27,7 @@ __all__ = [
     "SynchronisedError",
     "install",
     "installed",
+    "launches",
     "ndarray",
     "no_synchronisation",
     "synchronisations",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .launches import launches
 from .sync import synchronisations
 
 _alive: "weakref.WeakValueDictionary[int, ndarray]" = weakref.WeakValueDictionary()  # by the host array's id
@@ -36,8 +37,11 @@ def host(value: Any) -> Any:
 
 def compute(function: Any, *args: Any, **kwargs: Any) -> Any:
     """Call NumPy; a GPU gives no floating-point warnings."""
+    args, kwargs = host(args), host(kwargs)
     with np.errstate(all="ignore"):
-        return wrap(function(*host(args), **host(kwargs)))
+        result = function(*args, **kwargs)
+    launches.record_call(function, result, [*args, *kwargs.values()])
+    return wrap(result)
 
 
 class Device:
@@ -160,6 +164,7 @@ class ndarray:
         scalar = value._a if isinstance(value, ndarray) else np.asarray(value, dtype=self._a.dtype)
         if scalar.shape != ():
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+        launches.record("fill")
         self._a.fill(scalar)
 
     def astype(self, dtype: Any, order: Any = "K", casting: Any = None, subok: Any = None, copy: bool = True) -> Any:
@@ -190,7 +195,8 @@ class ndarray:
         key, kind = self._key(key)
         if kind == "basic" and not isinstance(value, ndarray):
             wrap(self._a[key if Ellipsis in key else (*key, ...)]).fill(value)
-        else:
+        elif not (isinstance(value, ndarray) and _same_place(self._a[key], value._a)):  # the end of `a[k] += b`
+            launches.record("copy")
             with np.errstate(all="ignore"):
                 self._a[key] = host(value)
 
@@ -229,6 +235,11 @@ class ndarray:
         if mode == "raise":
             synchronisations.record("put")
         np.put(self._a, host(indices), host(values), mode)
+
+
+def _same_place(a: Any, b: np.ndarray) -> bool:
+    same = isinstance(a, np.ndarray) and (a.shape, a.strides, a.dtype) == (b.shape, b.strides, b.dtype)
+    return same and a.ctypes.data == b.ctypes.data
 
 
 def _check_same(verb: str, host_array: np.ndarray, device_array: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .device_array import Device, compute, host, ndarray, wrap
+from .elementwise import ElementwiseKernel
 from .frozen import NAMES, SAME, UFUNCS, VERSION, check_arguments, signature
 from .operators import SYNCHRONISING, ufunc
 from .sync import synchronisations
@@ -132,7 +133,16 @@ def is_available() -> bool:
 
 
 _stream = SimpleNamespace(synchronize=lambda: synchronisations.record("Stream.synchronize"))
-_runtime = Module("cupy.cuda.runtime", None, getDeviceCount=lambda: 1, getDevice=lambda: 0)
+_properties = {"name": b"stand-in", "major": 0, "minor": 0, "totalGlobalMem": 0}
+_runtime = Module(
+    "cupy.cuda.runtime",
+    None,
+    getDeviceCount=lambda: 1,
+    getDevice=lambda: 0,
+    getDeviceProperties=lambda device: dict(_properties),
+    driverGetVersion=lambda: 0,
+    runtimeGetVersion=lambda: 0,
+)
 _cuda = Module(
     "cupy.cuda",
     None,
@@ -151,6 +161,7 @@ _beneath = {
     "random": Module("cupy.random", None),  # the package draws on the host: every call raises NotImplementedError
 }
 _given = (
+    ElementwiseKernel,
     array,
     asarray,
     ascontiguousarray,

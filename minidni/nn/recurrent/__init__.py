@@ -4,5 +4,8 @@ from .base import Recurrent
 from .gru import GRU
 from .lstm import LSTM
 from .rnn import RNN
+from .torch_layout import from_torch_layout, from_torch_state, to_torch_layout, to_torch_state
 
-__all__ = ["GRU", "LSTM", "RNN", "Recurrent"]
+__all__ = [
+    "GRU", "LSTM", "RNN", "Recurrent", "from_torch_layout", "from_torch_state", "to_torch_layout", "to_torch_state",
+]  # fmt: skip
