@@ -5,11 +5,12 @@ Reading order, each floor standing on the one before:
 1. `arrays`     where numbers live: NumPy or CuPy, decided by the data
 2. `nn`         parameters and cache, the Layer contract, layers, losses, optimisers, save and load
 3. `gradcheck`  is a hand-written backward the derivative of its forward?
-4. `data`       sets inside the package, loaders, generators, minibatches
-5. `training`   a loop with history, for when the loop itself is not the point
+4. `bptt`       back-propagation through time: whole, in windows, step by step, and forwards
+5. `data`       sets inside the package, loaders, generators, minibatches
+6. `training`   a loop with history, for when the loop itself is not the point
 """
 
-from . import data
+from . import bptt, data
 from .arrays import array_module, to_device, to_numpy
 from .gradcheck import check_gradients
 from .nn import (
@@ -47,6 +48,6 @@ __version__ = "0.1.0"
 __all__ = [
     "GRU", "LSTM", "RNN", "SGD", "Adam", "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Embedding", "Flatten",
     "LayerNorm", "Linear", "MaxPool2d", "RMSProp", "ReLU", "Sequential", "Sigmoid", "SigmoidCrossEntropy",
-    "SoftmaxCrossEntropy", "SquaredError", "Tanh", "accuracy", "array_module", "check_gradients", "clip_norm",
-    "data", "fit", "load", "normalise_gradients", "save", "to_device", "to_numpy",
+    "SoftmaxCrossEntropy", "SquaredError", "Tanh", "accuracy", "array_module", "bptt", "check_gradients",
+    "clip_norm", "data", "fit", "load", "normalise_gradients", "save", "to_device", "to_numpy",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ PACKAGE = Path(minidni.__file__).parent
 MAY_IMPORT = {
     "arrays": set(),
     "nn": {"arrays"},
+    "bptt": {"arrays", "nn"},
     "gradcheck": {"arrays", "plots"},
     "data": {"arrays"},
     "plots": {"gradcheck", "training"},  # for the types of what they draw
