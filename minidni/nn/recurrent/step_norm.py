@@ -1,32 +1,35 @@
 """Layer norm inside a recurrent layer: one array a step (Ba, Kiros and Hinton 2016, arXiv 1607.06450)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...arrays import Array, array_module
 from ..cache import Cache
-from ..layer import Layer
 from ..normalisation import standardise, standardise_backward
+
+if TYPE_CHECKING:
+    from .base import Recurrent
 
 
 class StepNorm:
     """gamma times the rows of one array a step, brought to mean 0 and variance 1, plus beta where there is a beta.
 
-    It is the identity where the layer has no such gamma, so a walk reads the same with layer norm and without. What
+    It is the identity where the layer is without layer norm, so a walk reads the same with layer norm and without. What
     backward needs, the normalised rows n (T, B, N) and 1 / deviation (T, B, 1), is in the layer's cache.
 
     Args:
-        layer: has gamma_NAME (N,), and beta_NAME (N,) where there is a shift, or neither.
+        layer: with layer norm it has gamma_NAME (N,), and beta_NAME (N,) where there is a shift.
         name: which array is normalised: "x" for x Wx, "h" for h Wh, "c" for the cell.
         cache: the layer's.
         like: in forward only, an array of shape (T, B, N).
     """
 
-    def __init__(self, layer: Layer, name: str, cache: Cache, like: Array | None = None):
-        self.gamma, self.beta = layer.params.get(f"gamma_{name}"), layer.params.get(f"beta_{name}")
-        if self.gamma is None:
+    def __init__(self, layer: "Recurrent", name: str, cache: Cache, like: Array | None = None):
+        self.on = layer.layer_norm
+        if not self.on:
             return
+        self.gamma, self.beta = layer.params[f"gamma_{name}"], layer.params.get(f"beta_{name}")
         if like is not None:
             n = cache.buffer(f"n_{name}", like.shape, like)
             cache.keep(**{f"n_{name}": n, f"rstd_{name}": cache.buffer(f"rstd_{name}", (*n.shape[:2], 1), like)})
@@ -37,14 +40,14 @@ class StepNorm:
 
     def forward(self, t: Any, a: Array, out: Array | None = None) -> Array:
         """a (B, N) of step t -> y (B, N), into `out`. With ... for t all steps at once, a (T, B, N)."""
-        if self.gamma is None:
+        if not self.on:
             return a
         _, _, self.rstd[t] = standardise(a, (-1,), out=self.n[t])
         return self.output(t, a, out)
 
     def output(self, t: Any, a: Array, out: Array | None = None) -> Array:
         """What forward gave for a at step t, once more."""
-        if self.gamma is None:
+        if not self.on:
             return a
         y = array_module(a).multiply(self.n[t], self.gamma, out=out)
         if self.beta is not None:
@@ -53,7 +56,7 @@ class StepNorm:
 
     def backward(self, t: Any, dy: Array) -> Array:
         """dy (B, N) of step t -> da (B, N); adds to the gradients of gamma and beta."""
-        if self.gamma is None:
+        if not self.on:
             return dy
         leading = tuple(range(dy.ndim - 1))
         self.dgamma += (dy * self.n[t]).sum(axis=leading)  # y = n gamma
@@ -63,7 +66,7 @@ class StepNorm:
 
     def all_steps(self, dy: Array) -> Array:
         """What backward returned, of all steps (T, B, N): `dy`, which it was given, where this is the identity."""
-        return dy if self.gamma is None else self.da
+        return self.da if self.on else dy
 
 
 def norm_shapes(where: str, layer_norm: bool, n_columns: int, n_cell: int = 0) -> dict[str, tuple[int, ...]]:
