@@ -32,7 +32,7 @@ class Layer:
     #: How many arrays `forward` returns before the cache: y, and for a recurrent layer its final state too.
     n_outputs = 1
 
-    #: Set it to False on a bottom layer, whose x is data: `Linear` and `Conv2d` then leave dx out and return None for it.
+    #: Set it to False on a bottom layer, whose x is data: `Linear` and `Conv2d` then return None and save the work.
     needs_dx = True
 
     #: The constructor's arguments that identify the layer in messages.

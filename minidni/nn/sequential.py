@@ -53,8 +53,8 @@ class Sequential(Layer):
     ) -> Any:
         """x -> y, cache. With recurrent layers x, s0 (B, S) -> y, sT (B, S), cache; mask (T, B) is handed to each.
 
-        Keeps one cache per layer, `cache["0"]` the first layer's. The other layers know nothing of the mask: in front of
-        a recurrent one keep padding finite, and behind it leave its rows out of the loss.
+        Keeps one cache per layer, `cache["0"]` the first layer's. Layers without a state know nothing of the mask: in
+        front of a recurrent layer keep padding finite, and behind it leave its rows out of the loss.
         """
         caches = Cache.open(self, cache)
         self._expect_state("forward", s0=s0, mask=mask)
