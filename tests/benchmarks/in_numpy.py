@@ -11,7 +11,7 @@ import minidni
 from minidni.arrays import to_device, to_numpy
 from minidni.nn import GRU, LSTM, SGD, Linear, ReLU, Sequential, SoftmaxCrossEntropy
 
-NAMES = ("minidni", "plain", "naive")
+NAMES = ("minidni", "minidni-no-dx", "plain", "naive")
 
 
 class Recurrent:
@@ -42,12 +42,13 @@ class Recurrent:
 class Mlp:
     """Forward, loss gradient, backward, and a step of plain gradient descent, with a recycled cache."""
 
-    def __init__(self, task):
+    def __init__(self, task, with_dx):
         self.data = task.data()
         layers = []
         for n, m in zip(task.shape[1:], task.shape[2:], strict=False):
             layers += [Linear(n, m, rng=0), ReLU()]
         self.net = Sequential(*layers[:-1])
+        self.net[0].needs_dx = with_dx
         for name in self.net.params:
             place, kind = name.split(".")
             self.net.params[name] = self.data[f"{kind}{int(place) // 2}"]
@@ -61,7 +62,7 @@ class Mlp:
 
     def results(self):
         grads = {name[2:] + str(int(name[0]) // 2): g for name, g in self.net.grads.items()}
-        return {"y": self.y, "dx": self.dx, **grads}
+        return {"y": self.y, **({} if self.dx is None else {"dx": self.dx}), **grads}
 
 
 class Naive:
@@ -83,7 +84,7 @@ def make(library, task):
     if library == "naive":
         return Naive(task)
     if task.cell == "mlp":
-        return Mlp(task)
+        return Mlp(task, with_dx=library == "minidni")
     return Recurrent(task, plain=library == "plain")
 
 

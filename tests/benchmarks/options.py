@@ -7,8 +7,8 @@ from pathlib import Path
 
 WHAT = ("lstm", "gru", "mlp", "memory", "last-step")
 #: The columns, in the order in which they are printed. `plain`: minidni's layers in their plain form. `torch-ftz`: with
-#: denormal numbers flushed to zero. `torch-no-dx`: without the gradient of the input.
-LIBRARIES = ("minidni", "plain", "torch", "torch-ftz", "torch-no-dx", "jax", "naive", "floor")
+#: denormal numbers flushed to zero. `-no-dx`: without the gradient of the input.
+LIBRARIES = ("minidni", "minidni-no-dx", "plain", "torch", "torch-ftz", "torch-no-dx", "jax", "naive", "floor")
 
 
 def parse(arguments):

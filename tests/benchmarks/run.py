@@ -21,7 +21,7 @@ from benchmarks.worker import Worker, WorkerError, start_workers
 COLUMNS = {
     "lstm": ("minidni", "plain", "torch", "jax", "naive", "floor"),
     "gru": ("minidni", "plain", "torch", "jax", "naive", "floor"),
-    "mlp": ("minidni", "torch", "torch-no-dx", "jax", "naive", "floor"),
+    "mlp": ("minidni", "torch", "minidni-no-dx", "torch-no-dx", "jax", "naive", "floor"),
     "last-step": ("minidni", "plain", "torch", "torch-ftz", "jax", "naive", "floor"),
 }
 

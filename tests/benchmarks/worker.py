@@ -15,6 +15,7 @@ import traceback
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 MODULES = {
     "minidni": "benchmarks.in_numpy",
+    "minidni-no-dx": "benchmarks.in_numpy",
     "plain": "benchmarks.in_numpy",
     "naive": "benchmarks.in_numpy",
     "torch": "benchmarks.in_torch",
