@@ -36,3 +36,9 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
             yield "cuda"
     else:
         yield "cuda"
+
+
+@pytest.fixture(autouse=True)
+def fast_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' sizes are small; without this most of them would see a recurrent layer's plain walk alone."""
+    monkeypatch.setattr("minidni.nn.recurrent.base.FEWEST_ROWS", 1)

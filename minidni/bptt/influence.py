@@ -73,14 +73,19 @@ def rtrl(
         MemoryError: if P would be larger than the limit.
     """
     where = "bptt.rtrl"
-    T, B = expect_stream(where, net, x, labels=labels)
+    _, B = expect_stream(where, net, x, labels=labels)
     expect_loss(where, loss)
     share = share_of(where, 1, mean_over)
     shape, dtype = _shape(where, net, B, limit)
     if influence is not None:
         expect_array(where, "influence", influence, shape, dtype=dtype)
+    return _steps(net, loss, x, labels, s0, influence, share)
+
+
+def _steps(net: Any, loss: Any, x: Any, labels: Any, s0: Any, influence: Any, share: float) -> Iterator[Step]:
+    """What `rtrl` yields; it has checked its arguments before the first step is asked for."""
     s, P = s0, influence
-    for t in range(T):
+    for t in range(len(x)):
         y, sT, cache = net.forward(x[t : t + 1], s)
         _, ds0 = net.backward(share * loss.gradient(y, labels[t : t + 1]), cache)
         J, F = _step_derivatives(net, cache, like=sT)

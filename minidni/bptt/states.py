@@ -86,12 +86,12 @@ def by_distance(
 def norms(a: Array) -> Array:
     """Euclidean norms along the last axis, (..., S) -> (...), in float64.
 
-    In units of the largest entry, so that squares neither overflow nor vanish: a gradient of 1e-30 in float32 is small,
-    not zero.
+    In units of the largest entry, so that squares neither overflow nor vanish: a gradient of 1e-25 in float32 is small,
+    not zero. With an infinite entry it is infinity.
     """
     xp = array_module(a)
     a = xp.abs(a).astype(np.float64)
-    largest = xp.maximum(a.max(axis=-1, keepdims=True), np.finfo(np.float64).tiny)
+    largest = xp.clip(a.max(axis=-1, keepdims=True), np.finfo(np.float64).tiny, np.finfo(np.float64).max)
     return largest[..., 0] * xp.sqrt(xp.square(a / largest).sum(axis=-1))
 
 

@@ -130,6 +130,14 @@ def truncated(
     (window,) = expect_positive(where, window=window)
     if ds is not None:
         expect_array(where, "ds", ds, (T + 1, B, net.n_state))
+    return _windows(net, loss, x, labels, window, s0, ds, mean_over, recycle)
+
+
+def _windows(
+    net: Any, loss: Any, x: Any, labels: Any, window: int, s0: Any, ds: Any, mean_over: int | None, recycle: bool
+) -> Iterator[Window]:
+    """What `truncated` yields; it has checked its arguments before the first window is asked for."""
+    T, where = len(x), "bptt.truncated"
     s, cache = s0, None
     for start in range(0, T, window):
         stop = min(start + window, T)

@@ -38,6 +38,10 @@ class Cache:
         old._used = {}
         return old
 
+    def clear(self) -> None:
+        """Forget what the last pass kept, and its arrays."""
+        self._kept, self._free, self._used = {}, {}, {}
+
     def buffer(self, name: str, shape: tuple[int, ...], like: Array) -> Array:
         """An uninitialised array of the library and dtype of `like`, reused from the last pass if it fits."""
         array = self._free.pop(name, None)

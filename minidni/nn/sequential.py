@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Any
 
-from ..arrays import Array, array_module
+from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array
 from .cache import Cache, expect_cache
 from .layer import Layer
@@ -51,23 +51,28 @@ class Sequential(Layer):
     def forward(
         self, x: Array, s0: Array | None = None, cache: Cache | None = None, *, mask: Array | None = None
     ) -> Any:
-        """x -> y, cache. With recurrent layers x, s0 (B, S) -> y, sT (B, S), cache; mask (T, B) is handed to each.
+        """x -> y, cache. With recurrent layers x (T, B, ...), s0 (B, S), mask (T, B) -> y, sT (B, S), cache.
 
-        Keeps one cache per layer, `cache["0"]` the first layer's. Layers without a state know nothing of the mask: in
-        front of a recurrent layer keep padding finite, and behind it leave its rows out of the loss.
+        Keeps one cache per layer, `cache["0"]` the first layer's, and the mask. It means for the network what it means
+        for a recurrent layer: where it is False, y and dx are 0, and what x and dy hold is not looked at.
         """
         caches = Cache.open(self, cache)
         self._expect_state("forward", s0=s0, mask=mask)
+        masked = {} if mask is None else {"mask": mask}
+        if mask is not None and hasattr(x, "shape"):
+            expect_array(f"{self._name()}.forward", "mask", mask, x.shape[:2], dtype="bool", device=device_of(x))
+            x = _where(mask, x)
         states: list[Array] = []
         for i, (layer, columns) in enumerate(zip(self.layers, self._columns, strict=True)):
             old = caches[str(i)] if cache is not None else None
             if columns is None:
                 x, one = layer.forward(x, cache=old)
             else:
-                x, s, one = layer.forward(x, None if s0 is None else s0[:, columns], cache=old, mask=mask)
+                x, s, one = layer.forward(x, None if s0 is None else s0[:, columns], cache=old, **masked)
                 states.append(s)
             caches.keep(**{str(i): one})
-        caches.finish(x)
+        x = _where(mask, x)
+        caches.finish(x, mask=mask) if self.n_state else caches.finish(x)
         if not self.n_state:
             return x, caches
         sT = caches.buffer("sT", (len(states[0]), self.n_state), like=states[0])
@@ -79,6 +84,9 @@ class Sequential(Layer):
         if dy is None and self.n_state:
             dy = cache.zero_dy(like=self.params.slabs[0])
         self._expect_state("backward", dsT=dsT)
+        if self.n_state and cache.mask is not None:
+            self._expect_dy(dy, cache)
+            dy = _where(cache.mask, dy)
         gradients: list[Array] = []
         for i, (layer, columns) in reversed(list(enumerate(zip(self.layers, self._columns, strict=True)))):
             if columns is None:
@@ -86,6 +94,8 @@ class Sequential(Layer):
             else:
                 dy, ds = layer.backward(dy, cache[str(i)], None if dsT is None else dsT[:, columns])
                 gradients.insert(0, ds)
+            if dy is None and i:
+                raise TypeError(f"{self._name()}.backward: layer {i} gave no dx, but layer {i - 1} needs it")
         if not self.n_state:
             return dy
         ds0 = cache.buffer("ds0", (len(gradients[0]), self.n_state), like=gradients[0])
@@ -101,6 +111,17 @@ class Sequential(Layer):
         for name, s in states.items():
             if s is not None:
                 expect_array(where, name, s, ("B", self.n_state), dtype=self.dtype)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all recurrent layers take their plain walk; setting it sets it on each."""
+        return all(getattr(layer, "plain", True) for layer in self.layers)
+
+    @plain.setter
+    def plain(self, value: bool) -> None:
+        for layer in self.layers:
+            if hasattr(layer, "plain"):
+                layer.plain = value
 
     def children(self) -> Mapping[str, Layer]:
         """The layers by place: "0", "1", ..."""
@@ -125,6 +146,14 @@ class Sequential(Layer):
         rows.append(("", "together", f"{self.n_params:,}"))
         width = max(len(name) for _, name, _ in rows)
         return "\n".join(["Sequential", *(f"  {i:>2}  {name:<{width}}  {n:>12}" for i, name, n in rows)])
+
+
+def _where(mask: Array | None, x: Array) -> Array:
+    """x (T, B, ...) with zeros where the mask (T, B) is False; x itself without a mask, or if it holds tokens."""
+    if mask is None or x.dtype.kind not in "fc":
+        return x
+    xp = array_module(x)
+    return xp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, xp.zeros((), x.dtype))
 
 
 def _has_state(layer: Layer) -> bool:

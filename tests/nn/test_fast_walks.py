@@ -2,6 +2,7 @@
 
 import copy
 import importlib
+import platform
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minidni import GRU, LSTM, check_gradients
+from minidni.nn.recurrent import base
 from minidni.nn.recurrent.fast import products
 
 KINDS = pytest.mark.parametrize("kind", [LSTM, GRU])
@@ -72,6 +74,25 @@ def test_every_cut_of_the_products_and_of_the_window_gives_the_same(kind, sizes,
     for masked in (False, True):
         assert_close(run(layer, arguments, masked)[0], run(plain, arguments, masked)[0], 1e-12)
     products._rows_at_once.cache_clear()
+
+
+@KINDS
+def test_few_rows_take_the_plain_walk(kind, monkeypatch):
+    monkeypatch.setattr(base, "FEWEST_ROWS", 64)
+    layer = kind(3, 4, rng=0)
+    cache = None
+    for T, B, form in ((1, 63, "plain"), (2, 32, "features first"), (64, 1, "features first"), (7, 9, "plain")):
+        *_, recycled = layer.forward(np.ones((T, B, 3), np.float32), cache=cache)
+        assert recycled.form == form and (cache is None or recycled is cache)
+        cache = recycled
+
+
+def test_this_numpy_has_one_of_the_names_for_avx512():
+    """Else the rule for processors with it would never apply, and nothing would say so."""
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    named = {name for names in extensions.values() for name in names}
+    if "AVX512" in str(named) or platform.machine() in ("x86_64", "AMD64"):
+        assert named & products.AVX512
 
 
 def test_products_are_cut_as_documented(monkeypatch):
@@ -146,11 +167,12 @@ def test_denormal_numbers_are_dropped_and_others_kept():
 
 
 @KINDS
-def test_a_layer_changed_to_the_plain_walk_takes_no_cache_of_the_other(kind):
+def test_a_cache_recycled_by_another_walk_keeps_nothing_of_the_first(kind):
     layer, arguments = draw(kind, (5, 2, 3, 4), seed=1)
     _, cache = run(layer, arguments, masked=False)
     layer.plain = True
-    recycled, cache = run(layer, arguments, False, cache)
+    old = cache
+    recycled, cache = run(layer, arguments, False, old)
     fresh, new = run(layer, arguments, False)
-    assert cache.form == "plain" and cache.nbytes == new.nbytes
+    assert cache is old and cache.form == "plain" and cache.nbytes == new.nbytes
     assert_close(recycled, fresh, 0)

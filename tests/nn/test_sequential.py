@@ -15,9 +15,11 @@ from minidni import (
     Sequential,
     Tanh,
     array_module,
+    check_gradients,
     to_device,
     to_numpy,
 )
+from minidni.nn import Layer
 
 
 def test_forward_and_backward_are_the_layers_in_order_and_in_reverse(device: str) -> None:
@@ -190,3 +192,82 @@ def test_a_state_of_the_wrong_width_is_named() -> None:
     *_, cache = net.forward(x)
     with pytest.raises(ValueError, match=r"backward: dsT has shape \(2, 9\), expected \(B, 10\)"):
         net.backward(None, cache, np.zeros((2, 9), np.float32))
+
+
+def test_a_mask_means_the_same_for_the_whole_network(device: str) -> None:
+    """y and dx are 0 where it is False, and NaN in x and dy there reaches no gradient."""
+    rng = np.random.default_rng(5)
+    net = Sequential(Linear(3, 4, rng=0, dtype=np.float64), LSTM(4, 2, rng=1, dtype=np.float64),
+                     Linear(2, 3, rng=2, dtype=np.float64)).to(device)  # fmt: skip
+    mask = rng.random((6, 2)) < 0.6
+    x, dy, dsT = rng.standard_normal((6, 2, 3)), rng.standard_normal((6, 2, 3)), rng.standard_normal((2, 4))
+    results = []
+    for padding in (0.0, np.nan):
+        net.zero_grads()
+        padded = [to_device(np.where(mask[..., None], a, padding), device) for a in (x, dy)]
+        y, sT, cache = net.forward(padded[0], mask=to_device(mask, device))
+        dx, ds0 = net.backward(padded[1], cache, to_device(dsT, device))
+        results.append([to_numpy(a).copy() for a in (y, sT, dx, ds0, *net.grads.values())])
+    for clean, padded in zip(*results, strict=True):
+        np.testing.assert_array_equal(clean, padded)
+    y, _, dx, *_ = results[0]
+    assert not y[~mask].any() and not dx[~mask].any() and y[mask].all()
+    np.testing.assert_allclose(to_numpy(net[2].grads.b), dy[mask].sum(axis=0), rtol=1e-13)
+    *_, cache = net.forward(to_device(x, device), cache=cache)  # recycled, without a mask
+    net.zero_grads()
+    net.backward(to_device(dy, device), cache)
+    np.testing.assert_allclose(to_numpy(net[2].grads.b), dy.sum(axis=(0, 1)), rtol=1e-13)
+
+
+def test_a_masked_network_of_tokens_has_the_gradient_of_its_loss() -> None:
+    class Masked:
+        def __init__(self) -> None:
+            layers = Linear(2, 3, rng=0, dtype=np.float64), GRU(3, 4, rng=1, dtype=np.float64)
+            self.net = Sequential(*layers, Linear(4, 2, rng=2, dtype=np.float64))
+            self.mask = np.random.default_rng(0).random((5, 3)) < 0.6
+            self.params, self.grads = self.net.params, self.net.grads
+
+        def forward(self, x, s0):
+            return self.net.forward(x, s0, mask=self.mask)
+
+        def backward(self, dy, cache, dsT=None):
+            return self.net.backward(dy, cache, dsT)
+
+    rng = np.random.default_rng(1)
+    report = check_gradients(Masked(), rng.standard_normal((5, 3, 2)), rng.standard_normal((3, 4)))
+    assert report.ok, str(report)
+
+
+def test_dx_left_out_in_the_middle_of_a_network_is_no_zero_gradient() -> None:
+    net = Sequential(LSTM(2, 3, rng=0), Linear(3, 1, rng=1))
+    net[1].needs_dx = False
+    y, _, cache = net.forward(np.ones((4, 2, 2), np.float32))
+    with pytest.raises(TypeError, match="layer 1 gave no dx, but layer 0 needs it"):
+        net.backward(y, cache)
+
+
+def test_plain_is_set_on_every_recurrent_layer() -> None:
+    net = Sequential(Linear(3, 4, rng=0), LSTM(4, 3, rng=0), Sequential(GRU(3, 2, rng=0)))
+    assert not net.plain
+    net.plain = True
+    assert net.plain and net[1].plain and net[2][0].plain
+
+
+def test_a_recurrent_layer_of_ones_own_needs_to_know_no_mask() -> None:
+    class Sum(Layer):
+        n_outputs, n_state = 2, 3
+
+        def forward(self, x, s0=None, cache=None):
+            y = np.cumsum(x, axis=0) + (0 if s0 is None else s0)
+            return y, y[-1].copy(), y
+
+        def backward(self, dy, cache, dsT=None):
+            ds = dy.copy()
+            ds[-1] += 0 if dsT is None else dsT
+            dx = np.cumsum(ds[::-1], axis=0)[::-1]
+            return dx, dx[0].copy()
+
+    net = Sequential(Linear(2, 3, rng=0, dtype=np.float64), Sum())
+    rng = np.random.default_rng(0)
+    report = check_gradients(net, rng.standard_normal((4, 2, 2)), rng.standard_normal((2, 3)))
+    assert report.ok, str(report)

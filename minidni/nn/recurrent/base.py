@@ -16,6 +16,9 @@ from .step_norm import StepNorm
 #: `walk_back(layer, dy, dsT, mask, cache) -> dx, ds0`.
 Form = tuple[Callable[..., tuple[Array, Array]], Callable[..., tuple[Array, Array]]]
 
+#: Fewer rows than this (T B) are not worth the fast walk on the CPU, which first turns all weights around.
+FEWEST_ROWS = 64
+
 
 class Recurrent(Layer):
     """A layer that walks along time and hands on a state.
@@ -80,15 +83,14 @@ class Recurrent(Layer):
         self, x: Array, s0: Array | None = None, cache: Cache | None = None, *, mask: Array | None = None
     ) -> tuple[Array, Array, Cache]:
         """x (T, B, D), s0 (B, S), mask (T, B) -> y (T, B, H), sT (B, S), cache."""
-        xp = array_module(x)
         s0, cache = self._open(x, s0, cache, mask)
         if mask is not None:
-            x = xp.where(mask[..., None], x, xp.zeros((), x.dtype))  # padding may hold anything, NaN too
+            x = _masked(x, mask, cache, "masked x")  # padding may hold anything, NaN too
         form = self._form(x)
         walk, _ = self._forms.get(form, _PLAIN)
         y, sT = walk(self, x, s0, mask, cache)
         if mask is not None:
-            y = xp.multiply(y, mask[..., None], out=cache.buffer("masked y", y.shape, like=y))
+            y = _masked(y, mask, cache, "masked y")
         cache.finish(y, x=x, mask=mask, form=form)
         return y, sT, cache
 
@@ -96,8 +98,7 @@ class Recurrent(Layer):
         """dy (T, B, H), dsT (B, S) -> dx (T, B, D), ds0 (B, S); adds to `grads`."""
         dy, dsT = self._open_backward(dy, cache, dsT)
         if cache.mask is not None:
-            xp = array_module(dy)
-            dy = xp.where(cache.mask[..., None], dy, xp.zeros((), dy.dtype))
+            dy = _masked(dy, cache.mask, cache, "masked dy")
         _, walk_back = self._forms.get(cache.form, _PLAIN)
         return walk_back(self, dy, dsT, cache.mask, cache)
 
@@ -113,7 +114,10 @@ class Recurrent(Layer):
         """Which walk to take."""
         if self.plain or self.layer_norm or x.dtype.kind == "c":  # the faster ones have no need for the complex step
             return "plain"
-        form = "features first" if array_module(x) is np else "fused"
+        on_host = array_module(x) is np
+        if on_host and x.shape[0] * x.shape[1] < FEWEST_ROWS:
+            return "plain"
+        form = "features first" if on_host else "fused"
         return form if form in self._forms else "plain"
 
     def _name(self) -> str:
@@ -130,8 +134,8 @@ class Recurrent(Layer):
         if len(x) == 0:
             raise ValueError(f"{where}: x has no time steps (shape {x.shape}), expected at least one")
         cache = Cache.open(self, cache)
-        if "form" in cache and cache.form != self._form(x):  # another walk's arrays are of no use to this one
-            cache = Cache.open(self, None)
+        if "form" in cache and cache.form != self._form(x):
+            cache.clear()  # another walk's arrays are of no use to this one
         if s0 is None:
             s0 = array_module(x).zeros((x.shape[1], self.n_state), x.dtype)
         expect_array(where, "s0", s0, (x.shape[1], self.n_state), dtype=x.dtype, device=device_of(x))
@@ -172,6 +176,14 @@ class Recurrent(Layer):
 
 
 _PLAIN: Form = (lambda layer, *given: layer._walk(*given), lambda layer, *given: layer._walk_back(*given))
+
+
+def _masked(a: Array, mask: Array, cache: Cache, name: str) -> Array:
+    """a (T, B, N) with zeros where the mask is False, in a buffer of the cache."""
+    out = cache.buffer(name, a.shape, like=a)
+    out[...] = 0
+    array_module(a).copyto(out, a, where=mask[..., None])
+    return out
 
 
 def rows(a: Array) -> Array:

@@ -9,6 +9,9 @@ from ....arrays import Array, array_module
 #: Steps of the way back whose products with the weights' gradients are done at once: about this many rows (T B).
 BLOCK_ROWS = 1024
 
+#: NumPy's names for it: the second since NumPy 2.4.
+AVX512 = {"AVX512_SKX", "X86_V4"}
+
 
 def block_steps(T: int, B: int) -> int:
     """How many steps make a block: enough that its products are large ones, few enough that it stays in the cache."""
@@ -19,7 +22,7 @@ def product(W: Array, z: Array, out: Array) -> None:
     """W z for W (M, K), z (K, B) and a contiguous out (M, B), as one stack of products of a few rows of W each.
 
     The result is the same; but while the next rows of W are read, z and the last rows' result stay in the cache, and on
-    processors with AVX-512 each small product stays in the kernel of OpenBLAS that copies nothing (M K B <= 100^3).
+    processors with AVX-512 each of them stays in the kernel of OpenBLAS that copies nothing (up to 100^3 products).
     """
     (M, K), B = W.shape, z.shape[1]
     n = _rows_at_once(M, K * B)
@@ -38,15 +41,16 @@ def turn(W: Array, out: Array) -> None:
 
 @cache
 def _rows_at_once(M: int, KB: int) -> int:
-    """The largest power of two, from 32 to 128, that divides M and is small enough; M if there is none."""
+    """128, 64 or 32, whichever divides M: the largest within the limit, else the smallest; M if none divides it."""
     limit = 10**6 // max(KB, 1) if _has_avx512() else 128
-    fitting = [n for n in (128, 64, 32) if M % n == 0]
-    return next((n for n in fitting if n <= limit), fitting[-1] if fitting else M)
+    dividing = [n for n in (128, 64, 32) if M % n == 0]
+    return next((n for n in dividing if n <= limit), dividing[-1] if dividing else M)
 
 
 @cache
 def _has_avx512() -> bool:
-    return "AVX512_SKX" in np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
+    extensions = np.show_config(mode="dicts")["SIMD Extensions"]
+    return not AVX512.isdisjoint([*extensions.get("baseline", []), *extensions.get("found", [])])
 
 
 def drop_tiny(d: Array, t: int, scratch: Array) -> None:
