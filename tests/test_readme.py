@@ -72,3 +72,9 @@ def test_a_frozen_layer_stays_as_it_was(digits_script):
     digits_script.train(net, trained, digits_script.held_out(digits), 0, 1e-2)
     np.testing.assert_array_equal(net[0].params.slab, first)
     assert not np.array_equal(net[2].params.slab, digits_script.frozen(0)[0][2].params.slab)
+
+
+def test_the_third_example_reaches_the_floor_of_its_task():
+    loss, floor, chance = map(float, re.findall(r"\d\.\d+", printed_by(EXAMPLES[2])))
+    assert (floor, chance) == (0.454, 0.662)
+    assert loss < floor + 0.02
