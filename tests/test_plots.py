@@ -107,6 +107,11 @@ def test_each_panel_holds_its_curves():
     assert accuracy.get_legend() is None
 
 
+def test_curves_may_start_at_any_number():
+    (axes,) = plots.show_curves({"norm": {"one": [1.0, 0.5, 0.25]}}, xlabel="step", start=0).axes
+    assert lines_of(axes) == {"one": ([0, 1, 2], [1.0, 0.5, 0.25])}
+
+
 def test_curves_can_be_told_apart_without_colour():
     curves = {name: [1.0, 2.0] for name in "abcde"}
     (axes,) = plots.show_curves({"accuracy (%)": curves}).axes
@@ -223,6 +228,237 @@ def test_a_formula_of_anything_but_tables_is_refused(array):
         plots.show_formula("=")
 
 
+# -- show_unrolled
+
+
+def arrows_of(axes):
+    """Return {name: (from, to, colour, line)}: every arrow by the text that stands nearest to its middle."""
+    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    names = [text for text in axes.texts if re.fullmatch(r"d?[sxy]\[\d+\]", text.get_text())]
+    found = {}
+    for arrow in arrows:
+        tail, tip = np.array(arrow.xyann), np.array(arrow.xy)
+        away = [abs(np.array(name.get_position()) - (tail + tip) / 2).sum() for name in names]
+        name = names[int(np.argmin(away))].get_text()
+        assert name not in found
+        found[name] = (tuple(tail), tuple(tip), arrow.arrow_patch.get_edgecolor(), arrow.arrow_patch.get_linestyle())
+    assert set(found) == {name.get_text() for name in names}
+    return found
+
+
+def test_an_unrolled_network_has_a_box_a_step_and_all_arrows_forward():
+    (axes,) = plots.show_unrolled(3).axes
+    assert [text for text in texts_of(axes) if "\n" in text] == [f"step {t}\nWx  Wh  b" for t in range(3)]
+    arrows = arrows_of(axes)
+    assert set(arrows) == {*(f"s[{t}]" for t in range(4)), *(f"{name}[{t}]" for name in "xy" for t in range(3))}
+    for name, (tail, tip, _, line) in arrows.items():
+        assert line == "-"
+        assert tail[0] < tip[0] if name[0] == "s" else tail[1] < tip[1]
+
+
+def test_what_flows_back_goes_against_the_arrow_of_its_array_and_looks_different():
+    arrows = arrows_of(plots.show_unrolled(2, backward=True).axes[0])
+    forward = {name: arrow for name, arrow in arrows.items() if name[0] != "d"}
+    assert set(arrows) == {*forward, *(f"d{name}" for name in forward)}
+    for name, (tail, tip, colour, line) in forward.items():
+        back_tail, back_tip, back_colour, back_line = arrows[f"d{name}"]
+        there, back = np.subtract(tip, tail), np.subtract(back_tip, back_tail)
+        np.testing.assert_allclose(back, -there)
+        assert colour != back_colour
+        assert (line, back_line) == ("-", "--")
+        assert np.abs(np.subtract(tail, back_tip)).max() > 0.1  # beside it, not on it
+
+
+@pytest.mark.parametrize(("window", "places"), [(None, []), (2, [1.5, 3.5]), (3, [2.5]), (5, []), (7, [])])
+def test_a_boundary_stands_between_the_windows(window, places):
+    (axes,) = plots.show_unrolled(5, window=window).axes
+    lines = [line.get_xdata()[0] for line in axes.lines]
+    assert lines == places
+    assert texts_of(axes).count("boundary") == len(places)
+
+
+@pytest.mark.parametrize("arguments", [{"steps": 0}, {"steps": 3, "window": 0}])
+def test_a_network_without_steps_is_refused(arguments):
+    with pytest.raises(ValueError, match="show_unrolled: steps is"):
+        plots.show_unrolled(**arguments)
+
+
+# -- show_lines
+
+
+def test_lines_stand_at_their_own_points():
+    panels = {
+        "memory (kB)": {"one": ([1, 4, 16], [2.0, 8.0, 32.0]), "two": ([2, 3], [1.0, 5.0])},
+        "ms": {"one": ([1], [3])},
+    }
+    memory, ms = plots.show_lines(panels, "window").axes
+    assert lines_of(memory) == {"one": ([1, 4, 16], [2.0, 8.0, 32.0]), "two": ([2, 3], [1.0, 5.0])}
+    assert lines_of(ms) == {"one": ([1], [3])}
+    assert [axes.get_ylabel() for axes in (memory, ms)] == list(panels)
+    assert {axes.get_xlabel() for axes in (memory, ms)} == {"window"}
+    assert ms.get_legend() is None
+
+
+def test_runs_of_one_name_look_alike_and_stand_once_in_the_legend():
+    runs = {"one": ([1, 2, 3], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), "two": ([1, 2], [[7.0, 8.0]])}
+    (axes,) = plots.show_lines({"loss": runs}, "steps").axes
+    assert [list(line.get_ydata()) for line in axes.lines] == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0]]
+    looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in axes.lines]
+    assert looks[0] == looks[1]
+    assert all(a != b for a, b in zip(looks[0], looks[2], strict=True))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_levels_are_dotted_and_carry_their_names():
+    panels = {name: {"loss": ([1, 2], [0.7, 0.5])} for name in ("a", "b")}
+    figure = plots.show_lines(panels, "steps", levels={"nothing": 0.66, "both": 0.45})
+    for axes in figure.axes:
+        dotted = [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+        assert dotted == [0.66, 0.45]
+        assert {text.get_text(): text.get_position()[1] for text in axes.texts} == {"nothing": 0.66, "both": 0.45}
+    assert "level of nothing: 0.66; level of both: 0.45" in figure.alt
+
+
+@pytest.mark.parametrize(
+    ("log", "scales"), [("", ("linear", "linear")), ("x", ("log", "linear")), ("xy", ("log", "log"))]
+)
+def test_the_axes_that_were_asked_for_are_logarithmic_with_plain_numbers(log, scales):
+    figure = plots.show_lines({"error": {"one": ([1, 100], [0.5, 0.05])}}, "n", log=log)
+    (axes,) = figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == scales
+    figure.canvas.draw()
+    if "y" in log:
+        assert {"0.1", "0.2", "0.5"} <= {text.get_text() for text in axes.get_yticklabels()}
+
+
+@pytest.mark.parametrize(
+    ("panels", "options", "words"),
+    [
+        ({}, {}, "panels is {}"),
+        ({"loss": {}}, {}, "panels is"),
+        ({"loss": {"one": ([1, 2], [1.0])}}, {}, r"one has x \(2,\) and y \(1,\)"),
+        ({"loss": {"one": ([[1, 2]], [[1.0, 2.0]])}}, {}, r"one has x \(1, 2\)"),
+        ({"loss": {"one": ([], [])}}, {}, r"one has x \(0,\)"),
+        ({"loss": {"one": ([1], [1.0])}}, {"log": "z"}, "log is 'z'"),
+    ],
+)
+def test_lines_that_do_not_fit_are_refused(panels, options, words):
+    with pytest.raises(ValueError, match=f"show_lines: {words}"):
+        plots.show_lines(panels, "steps", **options)
+
+
+# -- show_heat
+
+FACTORS = {"fades": np.array([[1.0, np.nan], [1e-9, 1e-2]]), "grows": np.array([[1.0, np.nan], [1e2, 10.0]])}
+
+
+def heat(**options):
+    return plots.show_heat(FACTORS, xlabel="state", ylabel="loss", label="factor", **options)
+
+
+def colour_at(axes, i, j):
+    """Red, green, blue of a cell."""
+    (picture,) = axes.images
+    return picture.cmap(picture.norm(np.ma.masked_invalid(picture.get_array())))[i, j, :3]
+
+
+def test_a_heat_map_shows_the_logarithm_of_each_factor():
+    figure = heat()
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in panels] == list(FACTORS)
+    for axes, table in zip(panels, FACTORS.values(), strict=True):
+        np.testing.assert_allclose(axes.images[0].get_array().filled(np.nan), np.log10(table))
+        assert axes.images[0].origin == "upper"  # the first loss step stands above
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("state", "loss")
+
+
+@pytest.mark.parametrize("decades", [2, 6])
+def test_all_heat_maps_share_one_scale_that_says_what_is_more_and_less_than_1(decades):
+    figure = heat(decades=decades)
+    fades, grows, bar = figure.axes
+    assert {axes.images[0].get_clim() for axes in (fades, grows)} == {(-decades, decades)}
+    red, _, blue = (colour_at(fades, 1, 1) - colour_at(grows, 1, 0)) * (1, 0, 1)
+    assert red < 0 < blue  # less is blue, more is orange
+    np.testing.assert_allclose(colour_at(fades, 0, 0), 1, atol=0.02)  # 1 is white
+    gap = colour_at(grows, 0, 1)
+    assert gap.max() - gap.min() < 0.01 < 1 - gap.max()  # nothing is grey
+    named = dict(zip(bar.get_yticks(), [text.get_text() for text in bar.get_yticklabels()], strict=True))
+    assert named[0] == "1"
+    assert named[-decades] == f"$10^{{-{decades}}}$"
+
+
+def test_the_rows_of_heat_maps_are_as_long_as_wanted_and_each_column_is_numbered_below():
+    figure = plots.show_heat(dict.fromkeys("abc", np.ones((2, 2))), xlabel="", ylabel="", label="", columns=2)
+    a, b, c, nothing, _ = figure.axes
+    assert [bool(axes.images) for axes in (a, b, c, nothing)] == [True, True, True, False]
+    assert not nothing.axison
+    assert [axes.xaxis.get_tick_params()["labelbottom"] for axes in (a, b, c)] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("panels", "words"),
+    [
+        ({}, "panels is {}"),
+        ({"a": np.ones(3)}, r"a has shape \(3,\)"),
+        ({"a": np.array([[1.0, 0.0]])}, "numbers above 0"),
+        ({"a": np.full((2, 2), np.nan)}, "numbers above 0"),
+        ({"a": np.ones((2, 2)), "b": np.ones((2, 3))}, r"shapes \[\(2, 2\), \(2, 3\)\], expected one"),
+    ],
+)
+def test_tables_without_factors_are_refused(panels, words):
+    with pytest.raises(ValueError, match=f"show_heat: .*{words}"):
+        plots.show_heat(panels, xlabel="", ylabel="", label="")
+
+
+# -- show_decay
+
+
+def test_decay_is_logarithmic_and_leaves_zeros_out():
+    figure = plots.show_decay({"a": {"one": [1.0, 1e-3, 0.0]}, "b": {"two": [1.0, 1e2]}}, ylabel="norm", start=1)
+    a, b = figure.axes
+    ((x, y),) = lines_of(a).values()
+    assert x == [1, 2, 3]
+    np.testing.assert_array_equal(y, [1, 1e-3, np.nan])
+    assert lines_of(b) == {"two": ([1, 2], [1.0, 1e2])}
+    assert [axes.get_yscale() for axes in (a, b)] == ["log", "log"]
+    assert a.get_ylim() == b.get_ylim()
+    assert [axes.get_ylabel() for axes in (a, b)] == ["norm", ""]
+    assert [axes.get_title() for axes in (a, b)] == ["a", "b"]
+
+
+def test_bounds_are_black_lines_without_marks_in_their_own_panel():
+    bounds = {"b": {"0.5ⁿ": [1.0, 0.5], "0.9ⁿ": [1.0, 0.9]}}
+    a, b = plots.show_decay({"a": {"one": [1.0, 0.5]}, "b": {"one": [1.0, 0.25]}}, bounds, start=2).axes
+    assert list(lines_of(a)) == ["one"]
+    assert list(lines_of(b).items())[1:] == [("0.5ⁿ", ([2, 3], [1.0, 0.5])), ("0.9ⁿ", ([2, 3], [1.0, 0.9]))]
+    measured, first, second = b.lines
+    assert {line.get_color() for line in (first, second)} == {"black"} != {measured.get_color()}
+    assert {line.get_marker() for line in (first, second)} == {"None"} != {measured.get_marker()}
+    assert first.get_linestyle() != second.get_linestyle()
+    assert [text.get_text() for text in b.get_legend().get_texts()] == ["one", "0.5ⁿ", "0.9ⁿ"]
+
+
+@pytest.mark.parametrize(("lowest", "plain"), [(0.45, True), (1e-6, False)])
+def test_an_axis_of_less_than_two_powers_of_ten_has_plain_numbers(lowest, plain):
+    figure = plots.show_decay({"a": {"loss": [3.0, 1.0, lowest]}})
+    figure.canvas.draw()
+    texts = {text.get_text() for text in figure.axes[0].get_yticklabels()}
+    assert ({"0.5", "1", "2"} <= texts) == plain
+
+
+@pytest.mark.parametrize(
+    ("panels", "bounds", "words"),
+    [
+        ({}, None, "panels is {}"),
+        ({"a": {}}, None, "panels is"),
+        ({"a": {"one": [1.0]}}, {"c": {"bound": [1.0]}}, "bounds has c, expected titles among a"),
+    ],
+)
+def test_decay_of_nothing_is_refused(panels, bounds, words):
+    with pytest.raises(ValueError, match=f"show_decay: {words}"):
+        plots.show_decay(panels, bounds)
+
+
 # -- all of them
 
 
@@ -231,6 +467,15 @@ FIGURES = {
     "show_curves": lambda: plots.show_curves({"accuracy (%)": {"<one>": [1.0, 2.0]}}),
     "show_images": lambda: plots.show_images(np.eye(8)[None], [3], [5]),
     "show_formula": lambda: plots.show_formula(("x", np.eye(2)), "@", ("W", np.ones((2, 3)))),
+    "show_unrolled": lambda: plots.show_unrolled(2, backward=True, window=1),
+    "show_heat": heat,
+    "show_decay": lambda: plots.show_decay({"RNN": {"measured": [1.0, 0.0012]}}, {"RNN": {"bound": [1.0, 0.5]}}),
+    "show_lines": lambda: plots.show_lines(
+        {"loss": {"a": ([1, 2], [[4.0, 1.0], [2.0, 1.0]]), "b": ([1, 2], [1.0, 2.0])}},
+        "n",
+        levels={"floor": 0.5},
+        log="xy",
+    ),
 }
 each_figure = pytest.mark.parametrize("make", FIGURES.values(), ids=FIGURES)
 
@@ -267,6 +512,16 @@ def test_the_text_for_who_cannot_see_it_tells_what_is_there():
         "show_curves": "Curves by epoch. accuracy (%): <one>.",
         "show_images": "1 picture: 3 → 5 ✗.",
         "show_formula": "x (2, 2) @ W (2, 3), the arrays as tables of numbers.",
+        "show_unrolled": (
+            "A recurrent network at 2 steps, side by side: step t takes s[t] and x[t] and gives y[t] and s[t+1]. "
+            "Back along the same arrows flow ds, dx and dy. A boundary between windows at s[1]."
+        ),
+        "show_heat": (
+            "Heat maps of factor, state to the right and loss downwards, with the range of each. "
+            "fades: 1e-09 to 1; grows: 1 to 1e+02."
+        ),
+        "show_decay": ("factor by steps back, on a logarithmic axis. RNN: measured, 1 to 0.0012; bound, 1 to 0.5."),
+        "show_lines": "Lines by n. loss: a from 3 to 1, b from 1 to 2; level of floor: 0.5.",
     }
 
 
