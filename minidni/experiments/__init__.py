@@ -13,7 +13,7 @@ from .copying import copy, repeat_copy
 from .registry import EXPERIMENTS, Experiment, experiment, find
 from .rows import Row, measured
 from .sequential_digits import sequential_digits
-from .table import table
+from .table import document, table
 from .two_lag import two_lag
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "adding",
     "char_lm",
     "copy",
+    "document",
     "experiment",
     "find",
     "measured",

@@ -38,7 +38,7 @@ def char_lm(
     lr: float = 5e-3,
     clip: float = 1.0,
 ) -> Iterator[Row]:
-    """An LSTM predicts the characters of Moby-Dick at below 2.1 bits each, after 5 minutes on one core.
+    """An LSTM predicts the characters of Moby-Dick at below 2.1 bits each.
 
     The state is carried from window to window, but no gradient crosses between them. Bits per character are measured
     on the whole of two later parts of the book, with the state carried too; the network of the last update counts,

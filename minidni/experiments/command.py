@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .registry import as_text, find, listing
 from .rows import Row
-from .table import document, number, table, write
+from .table import as_json, document, number, table, write
 
 PROG = "python -m minidni experiment"
 
@@ -48,11 +48,12 @@ def main(arguments: Sequence[str]) -> int:
             print(f"{experiment.name}: {_line(row)}", file=sys.stderr)
     except KeyboardInterrupt:
         interrupted = True
-    print(table(experiment, settings, rows), file=sys.stderr if options.json == "-" else sys.stdout)
+    results = document(experiment, settings, rows)
+    print(table(results), file=sys.stderr if options.json == "-" else sys.stdout)
     if options.json == "-":
-        print(document(experiment, settings, rows), end="")
+        print(as_json(results), end="")
     elif options.json is not None and rows:
-        write(Path(options.json), document(experiment, settings, rows))
+        write(Path(options.json), as_json(results))
     if interrupted:
         print(f"{PROG}: interrupted; the table holds the {len(rows)} runs that were finished", file=sys.stderr)
     return 130 if interrupted else 0

@@ -10,18 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from .registry import Experiment, as_text
+from .registry import Experiment, as_text, find
 from .rows import Row
 
 TIMES = {"seconds": "", "cpu_seconds": ""}
 
 
-def table(experiment: Experiment, settings: Mapping[str, Any], rows: Sequence[Row]) -> str:
+def document(experiment: Experiment, settings: Mapping[str, Any], rows: Iterable[Row]) -> dict[str, Any]:
+    """What is written as JSON, and what `table` shows: {"name", "settings", "versions", "device", "rows"}.
+
+    A number that is not finite is None, for JSON knows no NaN.
+    """
+    return {
+        "name": experiment.name,
+        "settings": {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
+        "versions": versions(),
+        "device": device(),
+        "rows": [{name: _strict(value) for name, value in row.items()} for row in rows],
+    }
+
+
+def table(results: Mapping[str, Any]) -> str:
     """The results over the seeds, beside what they are to be compared with.
 
     A line for each group of runs that differ in nothing but the seed; a number that differs between them is shown as
     mean (least to most).
     """
+    experiment, rows = find(results["name"]), results["rows"]
+    settings = {name: tuple(value) if isinstance(value, list) else value for name, value in results["settings"].items()}
     measures = {**experiment.measures, **TIMES}
     what = [name for name in rows[0] if name not in {*measures, "seed", "stopped"}] if rows else []
     groups: dict[tuple[str, ...], list[Row]] = {}
@@ -41,21 +57,21 @@ def table(experiment: Experiment, settings: Mapping[str, Any], rows: Sequence[Ro
     return "\n".join(
         [
             f"{experiment.name}: {experiment.summary}",
-            f"settings: {' '.join(f'{key}={as_text(value)}' for key, value in settings.items())}",
+            f"settings: {' '.join(f'{name}={as_text(value)}' for name, value in settings.items())}",
             f"seeds: {' '.join(dict.fromkeys(str(row['seed']) for row in rows))}; mean (least to most)",
             "",
             *(_columns([[*what, *heads], *lines]) if rows else ["no run was finished"]),
             "",
             *stopped,
             *([f"for comparison: {', '.join(beside)}"] if beside else []),
-            f"{', '.join(f'{name} {version}' for name, version in versions().items())}; {device()}",
+            f"{', '.join(f'{name} {version}' for name, version in results['versions'].items())}; {results['device']}",
         ]
     )
 
 
-def over_seeds(values: Sequence[float]) -> str:
+def over_seeds(values: Sequence[float | None]) -> str:
     """Mean (least to most) of the finite values, with a count of the others."""
-    finite = [value for value in values if math.isfinite(value)]
+    finite = [value for value in values if value is not None and math.isfinite(value)]
     lost = f"NaN in {len(values) - len(finite)} of {len(values)}" if len(finite) < len(values) else ""
     if not finite:
         return lost
@@ -70,16 +86,9 @@ def number(value: float) -> str:
     return f"{value:.0f}" if math.isfinite(value) and value == int(value) else f"{value:.4g}"
 
 
-def document(experiment: Experiment, settings: Mapping[str, Any], rows: Iterable[Row]) -> str:
-    """The JSON: {"name", "settings", "versions", "device", "rows"}; a number that is not finite is null."""
-    content = {
-        "name": experiment.name,
-        "settings": settings,
-        "versions": versions(),
-        "device": device(),
-        "rows": [{name: _strict(value) for name, value in row.items()} for row in rows],
-    }
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+def as_json(results: Mapping[str, Any]) -> str:
+    """A `document` as text."""
+    return json.dumps(results, indent=1, allow_nan=False) + "\n"
 
 
 def write(path: Path, text: str) -> None:

@@ -441,7 +441,7 @@ def test_layers_pickle_with_their_views_intact(name, dtype, seed, device):
 # The gradients themselves, and the GPU's rule.
 
 
-LONG = [name for name in LAYERS if name.endswith("-layer-norm")]  # slow to check: one walk, many small operations
+LONG = [name for name in LAYERS if name.endswith(("-layer-norm", "-recurrent"))]  # slow to check: many small operations
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name not in LONG])
@@ -456,7 +456,7 @@ def test_gradients_are_right(name, seed, training):
 @pytest.mark.parametrize("name", LONG)
 @settings(max_examples=3)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_gradients_with_layer_norm_are_right(name, seed):
+def test_gradients_of_long_layers_are_right(name, seed):
     layer, *inputs = example(name, seed=seed)
     report = check_gradients(layer, *inputs, seed=seed)
     assert report.ok, str(report)
