@@ -8,6 +8,7 @@ Reading order, each floor standing on the one before:
 4. `bptt`       back-propagation through time: whole, in windows, step by step, and forwards
 5. `data`       sets inside the package, loaders, generators, minibatches
 6. `training`   a loop with history, for when the loop itself is not the point
+7. `experiments` claims that run: `python -m minidni experiment --list`
 """
 
 from . import bptt, data

@@ -8,6 +8,7 @@ from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array
 from .cache import Cache, expect_cache
 from .layer import Layer
+from .masks import masked
 from .parameters import Arrays, JoinedArrays
 
 
@@ -58,23 +59,24 @@ class Sequential(Layer):
         """
         caches = Cache.open(self, cache)
         self._expect_state("forward", s0=s0, mask=mask)
-        masked = {} if mask is None else {"mask": mask}
+        options = {} if mask is None else {"mask": mask}
         if mask is not None and hasattr(x, "shape"):
             expect_array(f"{self._name()}.forward", "mask", mask, x.shape[:2], dtype="bool", device=device_of(x))
-            x = _where(mask, x)
+            x = masked(x, mask, caches, "masked x")
         states: list[Array] = []
         for i, (layer, columns) in enumerate(zip(self.layers, self._columns, strict=True)):
             old = caches[str(i)] if cache is not None else None
             if columns is None:
                 x, one = layer.forward(x, cache=old)
             else:
-                x, s, one = layer.forward(x, None if s0 is None else s0[:, columns], cache=old, **masked)
+                x, s, one = layer.forward(x, None if s0 is None else s0[:, columns], cache=old, **options)
                 states.append(s)
             caches.keep(**{str(i): one})
-        x = _where(mask, x)
-        caches.finish(x, mask=mask) if self.n_state else caches.finish(x)
+        x = masked(x, mask, caches, "masked y")
+        caches.finish(x)
         if not self.n_state:
             return x, caches
+        caches.keep(mask=mask)
         sT = caches.buffer("sT", (len(states[0]), self.n_state), like=states[0])
         return x, array_module(sT).concatenate(states, axis=1, out=sT), caches
 
@@ -86,7 +88,7 @@ class Sequential(Layer):
         self._expect_state("backward", dsT=dsT)
         if self.n_state and cache.mask is not None:
             self._expect_dy(dy, cache)
-            dy = _where(cache.mask, dy)
+            dy = masked(dy, cache.mask, cache, "masked dy")
         gradients: list[Array] = []
         for i, (layer, columns) in reversed(list(enumerate(zip(self.layers, self._columns, strict=True)))):
             if columns is None:
@@ -146,14 +148,6 @@ class Sequential(Layer):
         rows.append(("", "together", f"{self.n_params:,}"))
         width = max(len(name) for _, name, _ in rows)
         return "\n".join(["Sequential", *(f"  {i:>2}  {name:<{width}}  {n:>12}" for i, name, n in rows)])
-
-
-def _where(mask: Array | None, x: Array) -> Array:
-    """x (T, B, ...) with zeros where the mask (T, B) is False; x itself without a mask, or if it holds tokens."""
-    if mask is None or x.dtype.kind not in "fc":
-        return x
-    xp = array_module(x)
-    return xp.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, xp.zeros((), x.dtype))
 
 
 def _has_state(layer: Layer) -> bool:

@@ -1,5 +1,6 @@
 """Sequences of different lengths together: with a mask each is as if it were alone, without its padding."""
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -170,3 +171,27 @@ def test_a_mask_on_another_device_is_named():
         layer = LSTM(3, 5, rng=0).to("cuda")
         with pytest.raises(TypeError, match=r"LSTM\(3, 5\).forward: mask is on cpu, expected cuda:0"):
             layer.forward(to_device(np.ones((4, 2, 3), np.float32), "cuda"), mask=np.ones((4, 2), bool))
+
+
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_recycled_masked_window_allocates_no_array_as_large_as_its_input(kind, stacked):
+    net = kind(128, 64, rng=0)
+    net = Sequential(net) if stacked else net
+    x, mask = np.ones((20, 64, 128), np.float32), np.random.default_rng(0).random((20, 64)) < 0.7
+    dy, cache = np.ones((20, 64, 64), np.float32), None
+
+    def window(cache):
+        *_, cache = net.forward(x, cache=cache, mask=mask)
+        net.backward(dy, cache)
+        return cache
+
+    cache = window(window(cache))
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        window(cache)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - before < x.nbytes / 2

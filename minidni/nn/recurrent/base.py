@@ -10,6 +10,7 @@ from ...arrays.checks import expect_array, expect_generator, expect_positive
 from ..cache import Cache, expect_cache
 from ..initialise import Initialiser, draw, fan_in_uniform, orthogonal
 from ..layer import Layer
+from ..masks import masked
 from .step_norm import StepNorm
 
 #: A way to walk along the window and back: `walk(layer, x, s0, mask, cache) -> y, sT` and
@@ -84,21 +85,18 @@ class Recurrent(Layer):
     ) -> tuple[Array, Array, Cache]:
         """x (T, B, D), s0 (B, S), mask (T, B) -> y (T, B, H), sT (B, S), cache."""
         s0, cache = self._open(x, s0, cache, mask)
-        if mask is not None:
-            x = _masked(x, mask, cache, "masked x")  # padding may hold anything, NaN too
+        x = masked(x, mask, cache, "masked x")
         form = self._form(x)
         walk, _ = self._forms.get(form, _PLAIN)
         y, sT = walk(self, x, s0, mask, cache)
-        if mask is not None:
-            y = _masked(y, mask, cache, "masked y")
+        y = masked(y, mask, cache, "masked y")
         cache.finish(y, x=x, mask=mask, form=form)
         return y, sT, cache
 
     def backward(self, dy: Array | None, cache: Cache, dsT: Array | None = None) -> tuple[Array, Array]:
         """dy (T, B, H), dsT (B, S) -> dx (T, B, D), ds0 (B, S); adds to `grads`."""
         dy, dsT = self._open_backward(dy, cache, dsT)
-        if cache.mask is not None:
-            dy = _masked(dy, cache.mask, cache, "masked dy")
+        dy = masked(dy, cache.mask, cache, "masked dy")
         _, walk_back = self._forms.get(cache.form, _PLAIN)
         return walk_back(self, dy, dsT, cache.mask, cache)
 
@@ -176,14 +174,6 @@ class Recurrent(Layer):
 
 
 _PLAIN: Form = (lambda layer, *given: layer._walk(*given), lambda layer, *given: layer._walk_back(*given))
-
-
-def _masked(a: Array, mask: Array, cache: Cache, name: str) -> Array:
-    """a (T, B, N) with zeros where the mask is False, in a buffer of the cache."""
-    out = cache.buffer(name, a.shape, like=a)
-    out[...] = 0
-    array_module(a).copyto(out, a, where=mask[..., None])
-    return out
 
 
 def rows(a: Array) -> Array:
