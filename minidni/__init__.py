@@ -6,13 +6,15 @@ Reading order, each floor standing on the one before:
 2. `nn`         parameters and cache, the Layer contract, layers, losses, optimisers, save and load
 3. `gradcheck`  is a hand-written backward the derivative of its forward?
 4. `bptt`       back-propagation through time: whole, in windows, step by step, and forwards
-5. `data`       sets inside the package, loaders, generators, minibatches
-6. `training`   a loop with history, for when the loop itself is not the point
-7. `experiments` claims that run: `python -m minidni experiment --list`
+5. `dni`        synthetic gradients: synthesizers, other signals, segments and chains
+6. `data`       sets inside the package, loaders, generators, minibatches
+7. `training`   a loop with history, for when the loop itself is not the point
+8. `experiments` claims that run: `python -m minidni experiment --list`
 """
 
-from . import bptt, data
+from . import bptt, data, dni
 from .arrays import array_module, to_device, to_numpy
+from .dni import Chain, Segment, Synthesizer
 from .gradcheck import check_gradients
 from .nn import (
     GRU,
@@ -47,8 +49,8 @@ from .training import accuracy, fit
 __version__ = "0.1.0"
 
 __all__ = [
-    "GRU", "LSTM", "RNN", "SGD", "Adam", "AvgPool2d", "BatchNorm", "Conv2d", "Dropout", "Embedding", "Flatten",
-    "LayerNorm", "Linear", "MaxPool2d", "RMSProp", "ReLU", "Sequential", "Sigmoid", "SigmoidCrossEntropy",
-    "SoftmaxCrossEntropy", "SquaredError", "Tanh", "accuracy", "array_module", "bptt", "check_gradients",
-    "clip_norm", "data", "fit", "load", "normalise_gradients", "save", "to_device", "to_numpy",
+    "GRU", "LSTM", "RNN", "SGD", "Adam", "AvgPool2d", "BatchNorm", "Chain", "Conv2d", "Dropout", "Embedding", "Flatten",
+    "LayerNorm", "Linear", "MaxPool2d", "RMSProp", "ReLU", "Segment", "Sequential", "Sigmoid", "SigmoidCrossEntropy",
+    "SoftmaxCrossEntropy", "SquaredError", "Synthesizer", "Tanh", "accuracy", "array_module", "bptt", "check_gradients",
+    "clip_norm", "data", "dni", "fit", "load", "normalise_gradients", "save", "to_device", "to_numpy",
 ]  # fmt: skip

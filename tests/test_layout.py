@@ -12,6 +12,7 @@ MAY_IMPORT = {
     "arrays": set(),
     "nn": {"arrays"},
     "bptt": {"arrays", "nn"},
+    "dni": {"arrays", "nn", "bptt"},
     "gradcheck": {"arrays", "plots"},
     "data": {"arrays"},
     "plots": {"gradcheck", "training"},  # for the types of what they draw
