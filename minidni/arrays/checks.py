@@ -91,6 +91,14 @@ def expect_number(
     return float(value)
 
 
+def expect_fraction(where: str, name: str, value: Any) -> float:
+    """The value as a float; raise unless it is a real number from 0 to 1, both included."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not real or not 0 <= value <= 1:
+        raise (ValueError if real else TypeError)(f"{where}: {name} is {value!r}, expected a number from 0 to 1")
+    return float(value)
+
+
 def expect_generator(where: str, rng: Any) -> np.random.Generator:
     """The generator that `rng` is, or a new one from the seed that it is; unseeded for None."""
     if isinstance(rng, np.random.Generator):

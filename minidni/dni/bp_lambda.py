@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from ..arrays import Array, array_module, device_of
-from ..arrays.checks import expect_array, expect_number
+from ..arrays.checks import expect_array, expect_fraction
 from ..bptt import jacobians
 from ..nn import Linear, Optimiser
 from .synthesizer import Synthesizer, _ratio, _where
@@ -40,10 +38,10 @@ class TracedSynthesizer(Synthesizer):
         if not isinstance(net, Linear) or net.n_in != net.n_out:
             raise TypeError(f"TracedSynthesizer: net is {net!r}, expected a Linear(S, S)")
         super().__init__(net, optimizer, scale, zero_start=zero_start)
-        self.lam = expect_number("TracedSynthesizer", "lam", lam, 0.0, np.nextafter(1.0, 2.0))
+        self.lam = expect_fraction("TracedSynthesizer", "lam", lam)
         self._trace: Array | None = None
 
-    def fit(  # type: ignore[override]
+    def fit(
         self,
         trigger: Array,
         message: Array,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..arrays.checks import expect_generator, expect_not_negative, expect_number
+from ..arrays.checks import expect_fraction, expect_generator, expect_not_negative
 from ..bptt import Comparison, compare
 from ..nn import Layer, Loss, Optimiser, Sequential
 from .from_above import untouched
@@ -131,7 +131,7 @@ class Chain:
         dx is what the segment above sends back, made from the mixture at its own upper end; it is the target of the
         signal. All segments run forward first.
         """
-        lam = expect_number("Chain.mixed", "lam", lam, 0.0, np.nextafter(1.0, 2.0))
+        lam = expect_fraction("Chain.mixed", "lam", lam)
         return self._locked(x, labels, lam, True)
 
     def _locked(self, x: Array, labels: Array, lam: float, learn: bool) -> Step:
@@ -174,7 +174,7 @@ class Chain:
             lag: after how many further steps a target reaches the signal below; it then learns from the trigger kept.
         """
         (lag,) = expect_not_negative("Chain.decoupled", lag=lag)
-        probability = expect_number("Chain.decoupled", "probability", probability, 0.0, np.nextafter(1.0, 2.0))
+        probability = expect_fraction("Chain.decoupled", "probability", probability)
         if probability < 1 and not isinstance(rng, np.random.Generator):
             raise TypeError(f"Chain.decoupled: rng is {rng!r}, expected a numpy.random.Generator, for probability < 1")
         draw = expect_generator("Chain.decoupled", rng) if probability < 1 else None

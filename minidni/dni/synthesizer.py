@@ -9,7 +9,7 @@ from ..arrays import Array, array_module, device_of, to_device
 from ..arrays.checks import expect_array, expect_indices, expect_number
 from ..arrays.kernels import one_hot
 from ..bptt import Comparison, compare
-from ..nn import Cache, Layer, Optimiser
+from ..nn import Layer, Optimiser
 from .signals import Signal
 
 
@@ -63,7 +63,7 @@ class Synthesizer(Signal):
         self.net, self.optimizer, self.predicts = net, optimizer, predicts
         self.scale = expect_number("Synthesizer", "scale", scale, -np.inf)
         self._n_context = n_context
-        self._cache: Cache | None = None
+        self._cache: Any = None
         _first_layer(net).needs_dx = False  # nobody asks how the message depends on the trigger
         last = _last_layer(net)
         if zero_start:
@@ -184,9 +184,8 @@ def _first_layer(net: Layer) -> Layer:
 
 def _last_layer(net: Layer) -> Any:
     """The last layer inside that has parameters."""
-    leaves = (
-        [net] if not net.children() else [_last_layer(child) for child in net.children().values() if child.n_params]
-    )
-    if not leaves or not leaves[-1].n_params:
+    inside = [child for child in net.children().values() if child.n_params]
+    leaves = [_last_layer(child) for child in inside] or [net]
+    if not leaves[-1].n_params:
         raise TypeError(f"Synthesizer: net is {net._name()}, which has no parameters, expected one that learns")
     return leaves[-1]
