@@ -13,6 +13,8 @@ import numpy as np
 
 CACHE_LINE = 64  # bytes
 
+_OF_NUMPY = (np.ndarray, np.generic)
+
 Array = Any  # a numpy.ndarray or a cupy.ndarray: their types share no base class
 
 
@@ -26,7 +28,7 @@ def array_module(*arrays: Array) -> ModuleType:
     """
     found: dict[str, ModuleType] = {}
     for x in arrays:
-        if isinstance(x, np.ndarray | np.generic):
+        if isinstance(x, _OF_NUMPY):
             found["numpy"] = np
         elif type(x).__module__.partition(".")[0] == "cupy":
             found["cupy"] = sys.modules["cupy"]
@@ -38,7 +40,7 @@ def array_module(*arrays: Array) -> ModuleType:
 
 def device_of(x: Array) -> str:
     """Where an array lives: "cpu", or "cuda:0", "cuda:1", ..."""
-    return "cpu" if array_module(x) is np else f"cuda:{x.device.id}"
+    return "cpu" if isinstance(x, _OF_NUMPY) or array_module(x) is np else f"cuda:{x.device.id}"
 
 
 def empty(shape: tuple[int, ...], like: Array) -> Array:
