@@ -236,8 +236,8 @@ class Chain:
             return f"{TRUE} of {signal!r}"
         if lam == 1:
             return f"{TRUE}, through {self.segments[i + 1].name}"
-        name = type(signal).__name__
-        return f"the signal {name}" if lam == 0 else f"{lam:g} dx of {self.segments[i + 1].name} + {1 - lam:g} {name}"
+        kind = getattr(signal, "kind", repr(signal))
+        return kind if lam == 0 else f"{lam:g} of dx of {self.segments[i + 1].name} and {1 - lam:g} of {kind}"
 
     def predict(self, x: Array) -> Array:
         """The output with all layers in evaluation mode, which is undone afterwards."""

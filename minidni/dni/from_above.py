@@ -48,6 +48,8 @@ class FromAbove(Signal):
 class Exact(FromAbove):
     """Back-propagation through all layers above: what every other signal stands in for."""
 
+    kind = "the true gradient"
+
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
         return self.above.backward(error, cache)
 
@@ -62,6 +64,8 @@ class FeedbackAlignment(FromAbove):
         feedback: instead of rng, `random_feedback` of the whole network: a layer then has the same matrix for all
             boundaries below it, as in the paper.
     """
+
+    kind = "feedback alignment"
 
     def __init__(
         self,
@@ -90,6 +94,8 @@ class DirectFeedbackAlignment(FromAbove):
         rng: a numpy Generator or a seed for B (n_out, N), uniform within 1 / sqrt(n_out).
     """
 
+    kind = "direct feedback alignment"
+
     def __init__(self, above: Layer, loss: Any, n: int, n_out: int, *, rng: np.random.Generator | int | None = None):
         super().__init__(above, loss)
         n, n_out = expect_positive("DirectFeedbackAlignment", n=n, n_out=n_out)
@@ -112,6 +118,8 @@ class Kickback(FromAbove):
         above: all segments between this boundary and the loss, one after another; the first is the next one.
         loss: `gradient(y, labels)`.
     """
+
+    kind = "Kickback"
 
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
         xp, (following, *rest) = array_module(h), list(self.above.children().values())

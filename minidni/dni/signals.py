@@ -28,6 +28,9 @@ class Signal:
     A signal that learns from what comes back across its boundary does so in `learn`, which does nothing here.
     """
 
+    #: What a report calls that which it answers.
+    kind = "a signal"
+
     def gradient(self, h: Array, labels: Array | None = None) -> Array:
         """What the segment below uses as dL/dh, the shape of h."""
         raise NotImplementedError(f"{type(self).__name__} has no gradient")
@@ -42,6 +45,8 @@ class Signal:
 
 class Zero(Signal):
     """No gradient at all: what is below stays as it was drawn. The control for every other signal."""
+
+    kind = "no gradient"
 
     def gradient(self, h: Array, labels: Array | None = None) -> Array:
         """Zeros."""
@@ -58,6 +63,8 @@ class Stale(Signal):
     Args:
         n_labels: how many classes there are, or None for row by row.
     """
+
+    kind = "a stale gradient"
 
     def __init__(self, n_labels: int | None = None):
         self.n_labels = n_labels
@@ -96,6 +103,8 @@ class Greedy(Signal):
         loss: `value(y, labels)` and `gradient(y, labels)`.
         optimizer: the head's own.
     """
+
+    kind = "a loss of its own"
 
     def __init__(self, head: Layer, loss: Any, optimizer: Optimiser):
         self.head, self.loss, self.optimizer = head, loss, optimizer

@@ -43,6 +43,8 @@ class Synthesizer(Signal):
         zero_start: False to leave the network as it is, one that was trained before.
     """
 
+    kind = "a synthetic gradient"
+
     def __init__(
         self,
         net: Layer,
