@@ -78,3 +78,10 @@ def test_the_third_example_reaches_the_floor_of_its_task():
     loss, floor, chance = map(float, re.findall(r"\d\.\d+", printed_by(EXAMPLES[2])))
     assert (floor, chance) == (0.454, 0.662)
     assert loss < floor + 0.02
+
+
+def test_the_fourth_example_reports_what_the_readme_shows():
+    out = printed_by(EXAMPLES[3])
+    shown = re.search(r"print\(step\).*?```\n+```\n(.*?)```", README, re.DOTALL).group(1)
+    assert out.startswith(shown)
+    assert float(out.removeprefix(shown).removeprefix("test accuracy ")) > 0.95
