@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import nn
+from .dni import networks
 
 #: name -> function of a generator and a dtype that returns the layer and its inputs, of sizes drawn from the generator.
 EXAMPLES: dict[str, Callable[[np.random.Generator, Any], tuple[Any, ...]]] = {}
@@ -73,6 +74,11 @@ def _embedding(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
     return nn.Embedding(n, features, rng=rng, dtype=dtype), rng.integers(0, n, size=rng.integers(2, 6, size=2))
 
 
+def _sigmoid_of_linear(rng: np.random.Generator, n: int, dtype: Any) -> nn.Layer:
+    n_context = int(rng.integers(1, n))
+    return networks.SigmoidOfLinear(n - n_context, n_context, rng=rng, dtype=dtype)
+
+
 def _network(rng: np.random.Generator, dtype: Any) -> tuple[Any, ...]:
     B, n, hidden, out = (int(n) for n in rng.integers(2, 6, size=4))
     net = nn.Sequential(
@@ -130,6 +136,8 @@ EXAMPLES |= {
     "GRU-layer-norm": _sequence(nn.GRU, layer_norm=True),
     "LSTM-layer-norm": _sequence(nn.LSTM, layer_norm=True),
     "Sequential-recurrent": _stack,
+    "SigmoidOfLinear": _rows(_sigmoid_of_linear),
+    "Standardise": _rows(lambda rng, n, dtype: networks.Standardise(n, dtype=dtype)),
     "SoftmaxCrossEntropy": _loss(
         nn.SoftmaxCrossEntropy, lambda rng, shape: rng.integers(0, shape[-1], size=shape[:-1])
     ),

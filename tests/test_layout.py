@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "data": {"arrays"},
     "plots": {"gradcheck", "training"},  # for the types of what they draw
     "training": {"arrays", "nn", "data", "plots"},
-    "examples": {"nn"},
+    "examples": {"nn", "dni"},
 }
 
 

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
-from ..arrays import Array, array_module, device_of
+from ..arrays import Array, device_of
 from ..arrays.checks import expect_array, expect_number
 from ..nn import Layer, Optimiser
+from .checks import expect_layer, expect_optimiser, where_mask
 
 
 class AuxiliaryHead:
@@ -32,8 +31,8 @@ class AuxiliaryHead:
     """
 
     def __init__(self, net: Layer, optimizer: Optimiser, weight: float = 1.0):
-        if not isinstance(net, Layer) or net.n_outputs != 1:
-            raise TypeError(f"AuxiliaryHead: net is {net!r}, expected a Layer with one output")
+        expect_layer("AuxiliaryHead", "net", net)
+        expect_optimiser("AuxiliaryHead", optimizer)
         self.net, self.optimizer = net, optimizer
         self.weight = expect_number("AuxiliaryHead", "weight", weight)
         self._cache: Any = None
@@ -47,12 +46,14 @@ class AuxiliaryHead:
             mask: (B,), False where a sequence has no such boundary: nothing comes back there.
         """
         where = "AuxiliaryHead.gradient"
+        expect_array(where, "s", s, ("B", "S"))
+        if mask is not None:
+            s = where_mask(where, mask, s)
         y, self._cache = self.net.forward(s, cache=self._cache)
         expect_array(where, "message", message, y.shape, dtype=y.dtype, device=device_of(y))
         off = y / len(s) - message  # the head's own units are those of one example, as the synthesizer's
         if mask is not None:
-            expect_array(where, "mask", mask, (len(s),), dtype=np.bool_, device=device_of(s))
-            off = array_module(s).where(mask[:, None], off, array_module(s).zeros((), s.dtype))
+            off = where_mask(where, mask, off)
         self.net.zero_grads()
         ds = self.net.backward(off, self._cache)
         self.optimizer.step(self.net)

@@ -6,7 +6,8 @@ from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array, expect_fraction
 from ..bptt import jacobians
 from ..nn import Linear, Optimiser
-from .synthesizer import Synthesizer, _ratio, _where
+from .checks import got, where_mask
+from .synthesizer import Synthesizer, _ratio
 
 
 class TracedSynthesizer(Synthesizer):
@@ -36,7 +37,7 @@ class TracedSynthesizer(Synthesizer):
         self, net: Linear, optimizer: Optimiser, scale: float = 1.0, lam: float = 1.0, *, zero_start: bool = True
     ):
         if not isinstance(net, Linear) or net.n_in != net.n_out:
-            raise TypeError(f"TracedSynthesizer: net is {net!r}, expected a Linear(S, S)")
+            raise TypeError(f"TracedSynthesizer: net is {got(net)}, expected a Linear(S, S)")
         super().__init__(net, optimizer, scale, zero_start=zero_start)
         self.lam = expect_fraction("TracedSynthesizer", "lam", lam)
         self._trace: Array | None = None
@@ -62,17 +63,18 @@ class TracedSynthesizer(Synthesizer):
             The relative error before the step, as in `Synthesizer`.
         """
         where = f"{self!r}.fit"
-        y = self._forward("fit", trigger, None, training=True)
+        y = self._forward("fit", trigger, None, mask, training=True)
         expect_array(where, "message", message, y.shape, dtype=y.dtype, device=device_of(y))
         xp, (B, S) = array_module(y), y.shape
         target = message * B
         off = y - target  # -delta
         if mask is not None:
-            off, target = _where(self, "fit", mask, off), _where(self, "fit", mask, target)
+            trigger, off, target = (where_mask(where, mask, a) for a in (trigger, off, target))
         # e[b, i, j, k] = de_i/dW[j, k], row S of j the bias; dg_i/dW[j, k] is s_j where i = k.
         trace = xp.zeros((B, S, S + 1, S), y.dtype)
         if jacobian is not None and self._trace is not None:
             expect_array(where, "jacobian", jacobian, (B, S, S), dtype=y.dtype, device=device_of(y))
+            expect_array(where, "trigger", trigger, (len(self._trace), S))
             xp.matmul(self.scale * self.lam * jacobian, self._trace.reshape(B, S, -1), out=trace.reshape(B, S, -1))
         i = xp.arange(S)
         trace[:, i, :S, i] += trigger

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from ..arrays.checks import expect_fraction, expect_generator, expect_not_negative
+from ..arrays.checks import expect_fraction, expect_not_negative
 from ..bptt import Comparison, compare
-from ..nn import Layer, Loss, Optimiser, Sequential
-from .from_above import untouched
+from ..nn import Loss, Optimiser, Sequential
+from .from_above import all_layers, untouched
 from .segment import Segment
 
 TRUE = "the true gradient"
@@ -105,6 +105,8 @@ class Chain:
             names: of the segments; None for the layers' numbers.
             clip: largest norm of a segment's gradient, or None.
         """
+        if not callable(optimizer):
+            raise TypeError(f"Chain.cut: optimizer is {optimizer!r}, expected a function that makes one, such as Adam")
         ends = [0, *at, len(net)]
         if any(a >= b for a, b in pairwise(ends)):
             raise ValueError(f"Chain.cut: at is {tuple(at)}, expected rising numbers from 1 to {len(net) - 1}")
@@ -141,6 +143,9 @@ class Chain:
             hs.append(x)
             caches.append(cache)
         below, top = len(hs) - 1, hs[-1]
+        # All of them before any update: a signal that looks at the layers above must find them as they ran.
+        used = self.segments[:below] if lam < 1 else ()
+        sent = [segment.signal.gradient(h, labels) for segment, h in zip(used, hs, strict=False)]
         reports: list[Report] = []
         dx: Any = self.segments[-1].signal.gradient(top, labels)
         for i in reversed(range(len(hs))):
@@ -148,7 +153,7 @@ class Chain:
             dh = dx
             if i < below:
                 if lam < 1:
-                    dh = lam * dx + (1 - lam) * segment.signal.gradient(hs[i], labels)
+                    dh = lam * dx + (1 - lam) * sent[i]
                 if learn:
                     learned = self._learn(i, hs[i], dx, labels, lam)
             reports.insert(0, Report(segment.name, self._updated_on(i, lam), **learned))
@@ -161,7 +166,7 @@ class Chain:
         labels: Array,
         *,
         probability: float = 1.0,
-        rng: np.random.Generator | int | None = None,
+        rng: np.random.Generator | None = None,
         lag: int = 0,
     ) -> Step:
         """Each segment runs forward, updates on its signal, and hands its dx to the signal below as a target.
@@ -177,14 +182,14 @@ class Chain:
         probability = expect_fraction("Chain.decoupled", "probability", probability)
         if probability < 1 and not isinstance(rng, np.random.Generator):
             raise TypeError(f"Chain.decoupled: rng is {rng!r}, expected a numpy.random.Generator, for probability < 1")
-        draw = expect_generator("Chain.decoupled", rng) if probability < 1 else None
-        return self._upwards(x, labels, draw, probability, lag, synthetic=False)
+        return self._upwards(x, labels, rng, probability, lag, synthetic=False)
 
     def unlocked(self, x: Array, labels: Array, *, lag: int = 0) -> Step:
         """No segment waits for another: each runs on what its `inputs` predict from x, and updates on its signal.
 
         The input synthesizers learn from what the segment below has put out, the gradient synthesizers as in
-        `decoupled`. The step's `h` is the output on synthetic inputs; `predict` runs on true ones.
+        `decoupled`: from the dx of the segment above, at the synthetic input for which that is the gradient. The step's
+        `h` is the output on synthetic inputs; `predict` runs on true ones.
         """
         for segment in self.segments[1:]:
             if segment.inputs is None:
@@ -192,7 +197,7 @@ class Chain:
         (lag,) = expect_not_negative("Chain.unlocked", lag=lag)
         return self._upwards(x, labels, None, 1.0, lag, synthetic=True)
 
-    def _upwards(self, x: Array, labels: Array, draw: Any, probability: float, lag: int, *, synthetic: bool) -> Step:
+    def _upwards(self, x: Array, labels: Array, rng: Any, probability: float, lag: int, *, synthetic: bool) -> Step:
         reports: list[Report] = []
         data, h = x, x
         for i, segment in enumerate(self.segments):
@@ -205,14 +210,14 @@ class Chain:
             else:
                 x = below
             h, cache = segment.forward(x)
-            if draw is not None and draw.random() >= probability:
+            if probability < 1 and rng.random() >= probability:
                 reports.append(Report(segment.name))
                 continue
             dx = segment.update(segment.signal.gradient(h, labels), cache)
             reports.append(Report(segment.name, self._updated_on(i, 0.0)))
             if i:
                 late = self._late[i - 1]
-                late.append((x.copy(), dx, labels) if lag else (x, dx, labels))
+                late.append((x.copy(), dx, labels.copy()) if lag else (x, dx, labels))
                 while len(late) > lag:
                     h_then, dx_then, labels_then = late.popleft()
                     learned = self._learn(i - 1, h_then, dx_then, labels_then, 0.0)
@@ -222,7 +227,7 @@ class Chain:
     def _learn(self, i: int, h: Array, dx: Array | None, labels: Array, lam: float) -> dict[str, Any]:
         """Segment i's signal learns from the dx of the one above, if it learns at all."""
         signal, above = self.segments[i].signal, self.segments[i + 1]
-        if not hasattr(signal, "learn") or dx is None:
+        if not hasattr(signal, "learn"):
             return {}
         error = signal.learn(h, dx, labels)
         if error is None:
@@ -241,7 +246,7 @@ class Chain:
 
     def predict(self, x: Array) -> Array:
         """The output with all layers in evaluation mode, which is undone afterwards."""
-        modes = [(layer, layer.training) for layer in _all_layers(self.net)]
+        modes = [(layer, layer.training) for layer in all_layers(self.net)]
         self.net.training = False
         try:
             return self.net.forward(x)[0]
@@ -288,9 +293,3 @@ class Chain:
                 line += f", which learns from dx of {above}, itself updated on {self._updated_on(i + 1, 0.0)}"
             lines.append(line)
         return "\n".join(lines)
-
-
-def _all_layers(layer: Layer) -> Iterator[Layer]:
-    yield layer
-    for child in layer.children().values():
-        yield from _all_layers(child)

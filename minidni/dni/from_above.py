@@ -1,7 +1,8 @@
 """Signals that look at the layers above: exact, feedback alignment, direct feedback alignment, Kickback.
 
-Each runs what is above forward from h, and leaves no trace there: gradients, running statistics and weights are as
-before. So it needs nothing from the step that the segments above take, and costs their forward pass once more.
+Each runs what is above forward from h, and leaves no trace there: gradients, running statistics, weights and dropout's
+generators are as before. So it needs nothing from the step that the segments above take, and costs their forward
+pass once more.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import numpy as np
 
 from ..arrays import Array, array_module, device_of, to_device
 from ..arrays.checks import expect_generator, expect_positive
-from ..nn import Cache, Layer, NamedArrays
+from ..nn import Cache, Dropout, Layer, NamedArrays
+from .checks import expect_layer, expect_signal
 from .signals import Signal
 
 
@@ -25,10 +27,8 @@ class FromAbove(Signal):
     """
 
     def __init__(self, above: Layer, loss: Any):
-        if not isinstance(above, Layer):
-            raise TypeError(f"{type(self).__name__}: above is of type {type(above).__name__}, expected a Layer")
-        if not hasattr(loss, "gradient"):
-            raise TypeError(f"{type(self).__name__}: loss is {loss!r}, expected an object with gradient")
+        expect_layer(type(self).__name__, "above", above)
+        expect_signal(type(self).__name__, "loss", loss)
         self.above, self.loss = above, loss
 
     def gradient(self, h: Array, labels: Array | None = None) -> Array:
@@ -122,7 +122,7 @@ class Kickback(FromAbove):
     kind = "Kickback"
 
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
-        xp, (following, *rest) = array_module(h), list(self.above.children().values())
+        xp, (following, *rest) = array_module(h), list(self.above.children().values()) or [self.above]
         if not rest:
             return self.above.backward(error, cache)
         after, cache = following.forward(h)
@@ -132,14 +132,24 @@ class Kickback(FromAbove):
 
 @contextmanager
 def untouched(net: Layer) -> Iterator[None]:
-    """Gradients and running statistics are as before, after the with statement."""
+    """Gradients, running statistics and dropout's generators are as before, after the with statement."""
     arrays = [*net.grads.slabs, *net.buffers.slabs]
-    before = [a.copy() for a in arrays]
+    generators = [layer.rng.bit_generator for layer in all_layers(net) if isinstance(layer, Dropout)]
+    before, states = [a.copy() for a in arrays], [generator.state for generator in generators]
     try:
         yield
     finally:
         for a, old in zip(arrays, before, strict=True):
             a[...] = old
+        for generator, state in zip(generators, states, strict=True):
+            generator.state = state
+
+
+def all_layers(layer: Layer) -> Iterator[Layer]:
+    """The layer, and all inside it."""
+    yield layer
+    for child in layer.children().values():
+        yield from all_layers(child)
 
 
 #: A layer's parameters -> name -> the matrix that stands for the weights of that name on the way back.
@@ -167,7 +177,7 @@ def _weights(net: Layer, feedback: Feedback) -> Iterator[None]:
     try:
         for leaf in leaves:
             for name, B in feedback[leaf].items():
-                leaf[name][...] = B
+                leaf[name][...] = to_device(B, device_of(leaf.slab))
         yield
     finally:
         for leaf, slab in zip(leaves, own, strict=True):

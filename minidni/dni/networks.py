@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import Array, array_module
+from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array, expect_generator, expect_number, expect_positive
 from ..arrays.kernels import sigmoid
 from ..nn import BatchNorm, Cache, Conv2d, Layer, Linear, ReLU, Sequential
@@ -144,26 +144,30 @@ class SigmoidOfLinear(Layer):
     def forward(self, x: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
         """x (..., n + M) -> y (..., n), cache. Keeps x, p and p - context."""
         self._expect_x(x, "...", self.n_in)
-        cache = Cache.open(self, cache)
+        xp, cache = array_module(x), Cache.open(self, cache)
         h, labels = x[..., : self.n], x[..., self.n :]
-        p = sigmoid(h @ self.params.A + self.params.a)
-        error = p - labels
-        y = error @ self.params.C
+        p = sigmoid(h @ self.params.A + self.params.a, out=cache.buffer("p", labels.shape, like=x))
+        error = xp.subtract(p, labels, out=cache.buffer("error", labels.shape, like=x))
+        y = xp.matmul(error, self.params.C, out=cache.buffer("y", h.shape, like=x))
         cache.finish(y, x=x, p=p, error=error)
         return y, cache
 
     def backward(self, dy: Array, cache: Cache) -> Array:
         """dy (..., n) -> dx (..., n + M)."""
         self._expect_dy(dy, cache)
-        h, p = cache.x[..., : self.n].reshape(-1, self.n), cache.p.reshape(-1, self.n_context)
+        xp, p = array_module(dy), cache.p.reshape(-1, self.n_context)
+        h = cache.x[..., : self.n].reshape(-1, self.n)
         dy = dy.reshape(-1, self.n)
         self.grads.C += cache.error.reshape(-1, self.n_context).T @ dy  # y = error C
         derror = dy @ self.params.C.T  # y = error C
         dz = derror * p * (1 - p)  # p = sigmoid(z)
         self.grads.a += dz.sum(axis=0)  # z = h A + a
         self.grads.A += h.T @ dz  # z = h A + a
-        dh = dz @ self.params.A.T  # z = h A + a
-        return array_module(dy).concatenate([dh, -derror], axis=-1).reshape(cache.x.shape)  # error = p - labels
+        dx = cache.buffer("dx", cache.x.shape, like=dy)
+        rows = dx.reshape(-1, self.n_in)
+        rows[:, : self.n] = dz @ self.params.A.T  # z = h A + a
+        xp.negative(derror, out=rows[:, self.n :])  # error = p - labels
+        return dx
 
 
 class Standardise(Layer):
@@ -194,11 +198,13 @@ class Standardise(Layer):
 
     def forward(self, x: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
         """x (..., N) -> y (..., N), cache. While training, the statistics take in x afterwards. Keeps 1 / deviation."""
-        expect_array(f"{self._name()}.forward", "x", x, ("...", self.n_features), dtype=self.dtype)
+        device = device_of(self.buffers.mean)
+        expect_array(f"{self._name()}.forward", "x", x, ("...", self.n_features), dtype=self.dtype, device=device)
         xp, cache = array_module(x), Cache.open(self, cache)
         mean, square, count = self.buffers.mean, self.buffers.square, self.buffers.count
         rstd = 1 / xp.sqrt(xp.maximum(square - mean * mean, 0) + EPS)
-        y = (x - mean) * rstd
+        y = xp.subtract(x, mean, out=cache.buffer("y", x.shape, like=x))
+        y *= rstd
         cache.finish(y, rstd=rstd)
         if self.training:
             leading = tuple(range(x.ndim - 1))
@@ -211,7 +217,7 @@ class Standardise(Layer):
     def backward(self, dy: Array, cache: Cache) -> Array:
         """dy (..., N) -> dx (..., N)."""
         self._expect_dy(dy, cache)
-        return dy * cache.rstd
+        return array_module(dy).multiply(dy, cache.rstd, out=cache.buffer("dx", dy.shape, like=dy))
 
 
 def _normaliser(kind: Normalise, n: int, dtype: Any) -> Layer:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from ..arrays import Array
 from ..arrays.checks import expect_number
 from ..nn import Cache, Layer, Optimiser, clip_norm
+from .checks import expect_layer, expect_optimiser, expect_signal
 from .synthesizer import Synthesizer
 
 
@@ -37,13 +38,9 @@ class Segment:
         name: str | None = None,
         inputs: Synthesizer | None = None,
     ):
-        if not isinstance(net, Layer) or net.n_outputs != 1:
-            got = net._name() if isinstance(net, Layer) else f"of type {type(net).__name__}"
-            raise TypeError(f"Segment: net is {got}, expected a Layer with one output")
-        if isinstance(signal, type) or not hasattr(signal, "gradient"):
-            raise TypeError(f"Segment: signal is {signal!r}, expected an object with gradient(h, labels)")
-        if not isinstance(optimizer, Optimiser):
-            raise TypeError(f"Segment: optimizer is {optimizer!r}, expected an optimiser, such as Adam()")
+        expect_layer("Segment", "net", net)
+        expect_signal("Segment", "signal", signal)
+        expect_optimiser("Segment", optimizer)
         if inputs is not None and getattr(inputs, "predicts", None) != "input":
             raise TypeError(f'Segment: inputs is {inputs!r}, expected a Synthesizer with predicts="input"')
         self.net, self.signal, self.optimizer, self.inputs = net, signal, optimizer, inputs

@@ -16,10 +16,10 @@ What a signal needs to see is what its segment has to wait for:
 
 from typing import Any
 
-from ..arrays import Array, array_module, device_of, to_device
+from ..arrays import Array, array_module
 from ..arrays.checks import expect_array
-from ..arrays.kernels import one_hot
 from ..nn import Layer, Optimiser
+from .checks import expect_layer, expect_optimiser, expect_signal, hot_labels
 
 
 class Signal:
@@ -90,7 +90,7 @@ class Stale(Signal):
 
     def _hot(self, h: Array, labels: Any) -> Array:
         assert self.n_labels is not None
-        return one_hot(to_device(labels, device_of(h)), self.n_labels, h.dtype)
+        return hot_labels(repr(self), "labels", labels, self.n_labels, like=h)
 
 
 class Greedy(Signal):
@@ -107,6 +107,9 @@ class Greedy(Signal):
     kind = "a loss of its own"
 
     def __init__(self, head: Layer, loss: Any, optimizer: Optimiser):
+        expect_layer("Greedy", "head", head)
+        expect_signal("Greedy", "loss", loss)
+        expect_optimiser("Greedy", optimizer)
         self.head, self.loss, self.optimizer = head, loss, optimizer
 
     def gradient(self, h: Array, labels: Array | None = None) -> Array:

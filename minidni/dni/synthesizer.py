@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arrays import Array, array_module, device_of, to_device
-from ..arrays.checks import expect_array, expect_indices, expect_number
-from ..arrays.kernels import one_hot
+from ..arrays import Array, array_module, device_of
+from ..arrays.checks import expect_array, expect_number
 from ..bptt import Comparison, compare
 from ..nn import Layer, Optimiser
+from .checks import expect_layer, expect_optimiser, hot_labels, where_mask
 from .signals import Signal
 
 
@@ -24,14 +24,15 @@ class Synthesizer(Signal):
     numbers (B, M). The network takes trigger and context side by side, so `Linear(N + 10, N)` is conditional on ten
     classes, and `Linear(N, N)` is unconditional: as a signal it passes labels over.
 
-    - The network's last layer with parameters is set to zero, weight and bias: a fresh synthesizer predicts exactly 0
-      and changes nothing.
+    - The network's last layer is set to zero, weight and bias: a fresh synthesizer predicts exactly 0 and changes
+      nothing.
     - Losses are means over the batch, so a true gradient shrinks as the batch grows. The network learns the gradient of
       one example's loss, B times the message, by least squares, 1/2 sum over the features, mean over the rows. Neither
       what it predicts for a row nor the learning rate that suits it depends on B.
     - It predicts with `net.training` False and learns with it True: no row's message depends on its neighbours, even
       where a batch norm normalises the input.
-    - No future, no gradient: where `mask` (B,) is False the message is exactly 0, and nothing is learned.
+    - No future, no gradient: where `mask` (B,) is False the message is exactly 0, and nothing is learned. What trigger
+      and message hold there is not looked at; a batch norm counts such a row as zeros.
 
     Args:
         net: a feed-forward layer or network, such as `minidni.dni.networks` makes.
@@ -55,11 +56,8 @@ class Synthesizer(Signal):
         n_context: int | None = None,
         zero_start: bool = True,
     ):
-        if not isinstance(net, Layer) or net.n_outputs != 1:
-            got = net._name() if isinstance(net, Layer) else f"of type {type(net).__name__}"
-            raise TypeError(f"Synthesizer: net is {got}, expected a Layer with one output")
-        if not isinstance(optimizer, Optimiser):
-            raise TypeError(f"Synthesizer: optimizer is {optimizer!r}, expected an optimiser, such as Adam()")
+        expect_layer("Synthesizer", "net", net)
+        expect_optimiser("Synthesizer", optimizer)
         if predicts not in ("gradient", "input"):
             raise ValueError(f'Synthesizer: predicts is {predicts!r}, expected "gradient" or "input"')
         self.net, self.optimizer, self.predicts = net, optimizer, predicts
@@ -67,15 +65,16 @@ class Synthesizer(Signal):
         self._n_context = n_context
         self._cache: Any = None
         _first_layer(net).needs_dx = False  # nobody asks how the message depends on the trigger
-        last = _last_layer(net)
         if zero_start:
+            if not (last := _last_layer(net)).n_params:
+                raise TypeError(f"Synthesizer: net ends in {last._name()}, expected a layer with parameters")
             last.start_at_zero() if hasattr(last, "start_at_zero") else last.params.slab.fill(0)
 
     def predict(self, trigger: Array, context: Array | None = None, *, mask: Array | None = None) -> Array:
         """The message for each row of the trigger, in fresh memory; exactly 0 where `mask` (B,) is False."""
-        y = self._forward("predict", trigger, context, training=False)
+        y = self._forward("predict", trigger, context, mask, training=False)
         message = y * (self.scale / self._units(trigger))
-        return message if mask is None else _where(self, "predict", mask, message)
+        return message if mask is None else where_mask(f"{self!r}.predict", mask, message)
 
     def fit(self, trigger: Array, message: Array, context: Array | None = None, *, mask: Array | None = None) -> Array:
         """One step towards the message that has flowed back across the boundary where the trigger stood.
@@ -84,14 +83,14 @@ class Synthesizer(Signal):
 
         Returns:
             The relative error before the step, |predicted - message| / |message| with scale 1: a 0-d array, on the
-            trigger's device; 0 if both are zero.
+            trigger's device; 0 if both are zero, infinity if only the message is.
         """
-        y = self._forward("fit", trigger, context, training=True)
+        y = self._forward("fit", trigger, context, mask, training=True)
         expect_array(f"{self!r}.fit", "message", message, y.shape, dtype=y.dtype, device=device_of(y))
         target = message * self._units(trigger)
         off = y - target
         if mask is not None:
-            off, target = _where(self, "fit", mask, off), _where(self, "fit", mask, target)
+            off, target = where_mask(f"{self!r}.fit", mask, off), where_mask(f"{self!r}.fit", mask, target)
         self._descend(trigger, off)
         return _ratio(off, target)
 
@@ -115,9 +114,13 @@ class Synthesizer(Signal):
         widths = [getattr(first, name) for name in ("n_in", "c_in", "n_features") if hasattr(first, name)]
         return max(widths[0] - trigger.shape[_features(trigger)], 0) if widths else 0
 
-    def _forward(self, method: str, trigger: Array, context: Array | None, *, training: bool) -> Array:
+    def _forward(
+        self, method: str, trigger: Array, context: Array | None, mask: Array | None, *, training: bool
+    ) -> Array:
         """The network's answer, in the cache's memory."""
         expect_array(f"{self!r}.{method}", "trigger", trigger, ("...", "N"))
+        if mask is not None:
+            trigger = where_mask(f"{self!r}.{method}", mask, trigger)
         x = self._beside(method, trigger, context)
         self.net.training = training
         y, self._cache = self.net.forward(x, cache=self._cache)
@@ -139,8 +142,7 @@ class Synthesizer(Signal):
         if not n:
             raise ValueError(f"{where}: context was given, but the network has no columns for it; expected none")
         if hasattr(context, "dtype") and context.dtype.kind in "iu":
-            expect_indices(where, "context", context, n)
-            context = one_hot(to_device(context, device_of(trigger)), n, trigger.dtype)
+            context = hot_labels(where, "context", context, n, like=trigger)
         leading = trigger.shape[:1] if trigger.ndim == 4 else trigger.shape[:-1]
         expect_array(where, "context", context, (*leading, n), dtype=trigger.dtype, device=device_of(trigger))
         xp = array_module(trigger)
@@ -164,18 +166,11 @@ def _features(trigger: Array) -> int:
     return 1 if trigger.ndim == 4 else -1
 
 
-def _where(who: Any, method: str, mask: Array, x: Array) -> Array:
-    """x, and 0 in the rows where the mask (B,) is False, whatever x holds there."""
-    xp = array_module(x)
-    expect_array(f"{who!r}.{method}", "mask", mask, x.shape[:1], dtype=np.bool_, device=device_of(x))
-    return xp.where(mask.reshape(-1, *[1] * (x.ndim - 1)), x, xp.zeros((), x.dtype))
-
-
 def _ratio(off: Array, target: Array) -> Array:
     """|off| / |target|, 0 for 0 / 0, without waiting for a GPU."""
     xp = array_module(off)
     a, b = (xp.sqrt(xp.square(x, dtype=np.float64).sum()) for x in (off, target))
-    return xp.where(a > 0, a / xp.maximum(b, np.finfo(np.float64).tiny), xp.zeros_like(a))
+    return xp.where(b > 0, a / xp.where(b > 0, b, 1), xp.where(a > 0, np.inf, a))
 
 
 def _first_layer(net: Layer) -> Layer:
@@ -185,9 +180,7 @@ def _first_layer(net: Layer) -> Layer:
 
 
 def _last_layer(net: Layer) -> Any:
-    """The last layer inside that has parameters."""
-    inside = [child for child in net.children().values() if child.n_params]
-    leaves = [_last_layer(child) for child in inside] or [net]
-    if not leaves[-1].n_params:
-        raise TypeError(f"Synthesizer: net is {net._name()}, which has no parameters, expected one that learns")
-    return leaves[-1]
+    """The layer that the network ends in."""
+    while children := net.children():
+        net = list(children.values())[-1]
+    return net

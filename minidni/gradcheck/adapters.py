@@ -90,8 +90,9 @@ def expect_entries(title: str, names: list[str], inputs: list[Any]) -> None:
 
 
 def on_device(layer: Any) -> bool:
-    """Whether any parameter lies outside NumPy's memory."""
-    return any(array_module(p) is not np for p in named_arrays(layer, "params").values())
+    """Whether any parameter or buffer lies outside NumPy's memory."""
+    arrays = (a for kind in ("params", "buffers") for a in named_arrays(layer, kind).values())
+    return any(array_module(a) is not np for a in arrays)
 
 
 def is_float(x: Any) -> bool:
