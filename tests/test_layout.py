@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "dni": {"arrays", "nn", "bptt"},
     "gradcheck": {"arrays", "plots"},
     "data": {"arrays"},
-    "plots": {"gradcheck", "training"},  # for the types of what they draw
+    "plots": {"gradcheck", "training", "dni"},  # for the types of what they draw
     "training": {"arrays", "nn", "data", "plots"},
     "examples": {"nn", "dni"},
 }

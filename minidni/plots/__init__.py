@@ -1,12 +1,15 @@
 """Every picture, drawn with matplotlib, which is imported only when a picture is asked for."""
 
+from .chains import show_chain
 from .curves import show_curves, show_decay, show_lines, training_curves
 from .figure import BLUE, GREEN, GREY, ORANGE, PINK, new_figure
 from .report import gradient_report
+from .signals import show_dots, show_tables
 from .tables import show_formula, show_heat, show_images
 from .unrolled import show_unrolled
 
 __all__ = [
-    "BLUE", "GREEN", "GREY", "ORANGE", "PINK", "gradient_report", "new_figure", "show_curves", "show_decay",
-    "show_formula", "show_heat", "show_images", "show_lines", "show_unrolled", "training_curves",
+    "BLUE", "GREEN", "GREY", "ORANGE", "PINK", "gradient_report", "new_figure", "show_chain", "show_curves",
+    "show_decay", "show_dots", "show_formula", "show_heat", "show_images", "show_lines", "show_tables", "show_unrolled",
+    "training_curves",
 ]  # fmt: skip
