@@ -56,6 +56,7 @@ def test_there_is_something_to_do_and_every_exercise_is_tested(lesson):
     assert roles[-1] == "test"
 
 
+@pytest.mark.slow  # what `python lessons --headless` does, and the walk below runs every solution, too
 @each_lesson
 def test_the_solution_runs(lesson):
     assert execution.run_solution(lesson).error == ""

@@ -24,8 +24,8 @@ class Synthesizer(Signal):
     numbers (B, M). The network takes trigger and context side by side, so `Linear(N + 10, N)` is conditional on ten
     classes, and `Linear(N, N)` is unconditional: as a signal it passes labels over.
 
-    - The network's last layer is set to zero, weight and bias: a fresh synthesizer predicts exactly 0 and changes
-      nothing.
+    - The network's last layer is set to zero, weight and bias: a fresh synthesizer of gradients predicts exactly 0 and
+      changes nothing.
     - Losses are means over the batch, so a true gradient shrinks as the batch grows. The network learns the gradient of
       one example's loss, B times the message, by least squares, 1/2 sum over the features, mean over the rows. Neither
       what it predicts for a row nor the learning rate that suits it depends on B.
@@ -41,7 +41,9 @@ class Synthesizer(Signal):
             a discount on what is bootstrapped. It may be changed at any time.
         predicts: "gradient", or "input": then the message is an activation, which does not shrink with the batch.
         n_context: columns of the context; None for as many as the network's first layer has beyond the trigger's.
-        zero_start: False to leave the network as it is, one that was trained before.
+        zero_start: whether the last layer is set to zero; None for True, and for False where inputs are predicted: a
+            batch norm above would divide their spread of zero, and send down gradients many times too large. False
+            leaves a network that was trained before as it is.
     """
 
     kind = "a synthetic gradient"
@@ -54,7 +56,7 @@ class Synthesizer(Signal):
         *,
         predicts: Literal["gradient", "input"] = "gradient",
         n_context: int | None = None,
-        zero_start: bool = True,
+        zero_start: bool | None = None,
     ):
         expect_layer("Synthesizer", "net", net)
         expect_optimiser("Synthesizer", optimizer)
@@ -65,7 +67,7 @@ class Synthesizer(Signal):
         self._n_context = n_context
         self._cache: Any = None
         _first_layer(net).needs_dx = False  # nobody asks how the message depends on the trigger
-        if zero_start:
+        if zero_start or (zero_start is None and predicts == "gradient"):
             if not (last := _last_layer(net)).n_params:
                 raise TypeError(f"Synthesizer: net ends in {last._name()}, expected a layer with parameters")
             last.start_at_zero() if hasattr(last, "start_at_zero") else last.params.slab.fill(0)

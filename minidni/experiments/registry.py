@@ -76,7 +76,7 @@ class Experiment:
         """The rows of all seeds, each as soon as its run is over."""
         for seed in seeds:
             for row in self.function(seed, **settings):
-                for name in self.measures:
+                for name in self.measures if "stopped" in row else ():
                     row.setdefault(name, float("nan"))  # the run stopped before it was measured
                 yield row
 

@@ -13,12 +13,12 @@ def parse_setting(where: str, key: str, text: str, kind: Any, default: Any = Non
         key: the setting's name.
         text: what stands behind `key=`.
         kind: int, float, bool, str, a Literal of strings, a tuple of one of them, or one of these or None.
-        default: numbers must be above 0, unless the default is 0 itself.
+        default: numbers must be above 0, unless the default is 0 or has one in it.
 
     Raises:
         ValueError: if the text is no such value.
     """
-    zero = default == 0 and not isinstance(default, bool)
+    zero = 0 in (default if isinstance(default, tuple) else (default,)) and not isinstance(default, bool)
     try:
         return _parse(text.strip(), kind, zero)
     except (ValueError, OverflowError):

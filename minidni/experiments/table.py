@@ -34,7 +34,7 @@ def table(results: Mapping[str, Any]) -> str:
     """The results over the seeds, beside what they are to be compared with.
 
     A line for each group of runs that differ in nothing but the seed; a number that differs between them is shown as
-    mean (least to most).
+    mean (least to most). What a method does not measure is left blank.
     """
     experiment, rows = find(results["name"]), results["rows"]
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in results["settings"].items()}
@@ -45,7 +45,8 @@ def table(results: Mapping[str, Any]) -> str:
         groups.setdefault(tuple(as_text(row.get(name, "")) for name in what), []).append(row)
     heads = [name.replace("_", " ") + f" ({unit})" * bool(unit) for name, unit in measures.items()]
     lines = [
-        [*group, *(over_seeds([row[name] for row in runs]) for name in measures)] for group, runs in groups.items()
+        [*group, *(over_seeds([row[name] for row in runs if name in row]) for name in measures)]
+        for group, runs in groups.items()
     ]
     beside = [f"{name} {number(value)}" for name, value in experiment.beside(**settings).items()]
     stopped = [
