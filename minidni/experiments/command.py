@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
         for row in experiment.rows(options.seeds, settings):
             rows.append(row)
             print(f"{experiment.name}: {_line(row)}", file=sys.stderr)
+    except FileNotFoundError as error:  # a set of data that is not on this machine: only the first run looks for it
+        print(f"{PROG}: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         interrupted = True
     results = document(experiment, settings, rows)
