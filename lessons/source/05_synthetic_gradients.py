@@ -537,9 +537,9 @@ show_lines(
 # %% [markdown]
 # With labels, a linear guess takes the lower half about as far as backpropagation does, in the same number of steps.
 # (It starts more slowly, while it learns to guess. Which of the two is ahead at the end is a matter of a seed, and of
-# when one stops; neither has come to rest.) A cosine well below 1 is good enough. Without labels it gets nowhere: its
-# accuracy is hardly above that of a lower half that was never trained. Had we not run the control, we would now believe
-# that all three learn.
+# when one stops; neither has come to rest.) A cosine of about 0.9 is good enough. Without labels it is about 0.1, and
+# the lower half gets nowhere: the accuracy is hardly above that of one that was never trained. Had we not run the
+# control, we would now believe that all three learn.
 #
 # ## 5. Why labels help
 #
@@ -1033,8 +1033,8 @@ show_lines({"bits right on fresh pairs (%)": {mode: (counts, 100 * h[..., 0]) fo
 # nothing that is of use?
 #
 # ### BEGIN SOLUTION
-# The share of right bits on pairs that were not trained on, and the same two numbers for a network with its lower
-# layers frozen. The last layer has the data and an exact gradient. It sees 32 numbers that are some function of the
+# The share of right bits on pairs that were not trained on, and the same share for a network with its lower layers
+# frozen. The last layer has the data and an exact gradient. It sees 32 numbers that are some function of the
 # pair, random or not, and with few pairs it can fit much of their sums to them, as a table would, without any rule of
 # addition. So the training error falls with frozen lower layers, too. Only what lies above that control, on fresh
 # pairs, can be owed to the synthetic gradients, and here that is nothing worth mentioning, unless the synthesizer sees
@@ -1199,8 +1199,9 @@ same("M after an epoch", mine.M, np.vstack([library.W, library.b]))
 # - It starts at zero, weight *and* bias: a fresh synthesizer changes nothing.
 # - Without labels it can only know what the readout knows already. With them, it has to have the right form.
 # - Any result is to be read against the frozen control.
-# - A linear synthesizer explodes when $\text{lr} \cdot \lambda_{\max}(O^\top O)$ exceeds 2, and $\lambda_{\max}$ moves
-#   during training. A wrong sign in its update explodes always; one in the layer's update is silent.
+# - A linear synthesizer explodes when $\text{lr} \cdot \lambda_{\max}(O^\top O)$ exceeds 2 (with means over the rows,
+#   $O^\top O / B$), and $\lambda_{\max}$ moves during training. A wrong sign in its update explodes always; one in the
+#   layer's update is silent.
 # - Nothing gets faster on one device. What is gained is not having to wait.
 #
 # ## Where the formulas come from

@@ -220,8 +220,8 @@ for windows in (1, 2, 3, 4, 5):
 # we come to it) there are three controls, with the same network:
 #
 # - **truncated**: nobody at the door, windows of 2, as many updates;
-# - **read-out alone**: the LSTM stays as it was drawn. What does a random state give away about the past?
-# - **windows of 8**, truncated: a window that holds both lags for most of its losses, on the same steps of the stream.
+# - **readout alone**: the LSTM stays as it was drawn. What does a random state give away about the past?
+# - **windows of 8**, truncated: a window that holds both lags for half of its losses, on the same steps of the stream.
 #   It has a quarter of the updates, so a higher learning rate.
 #
 # **Predict, then run.** Where does each come to rest?
@@ -268,7 +268,7 @@ def run(name, seed, door, window=WINDOW, lr=3e-3, only=lambda optimiser: optimis
 for seed in SEEDS:
     run("scale 0.3", seed, new_synthesizer(0.3, STEPS // WINDOW))
     run("truncated", seed, Nobody())
-    run("read-out alone", seed, Nobody(), only=OnlyTheReadout)
+    run("readout alone", seed, Nobody(), only=OnlyTheReadout)
     run("windows of 8", seed, Nobody(), window=8, lr=1e-2)
 read = STEPS / 16 * np.arange(1, 17)
 show_lines({"loss (nats)": {name: (read, runs) for name, runs in curves.items()}}, "steps read", levels=levels)
@@ -281,10 +281,10 @@ def show_reached(*names):
         print(f"{name:<16}{values}   mean {np.mean(reached[name]) - task.floor:.4f} above the floor")
 
 
-show_reached("read-out alone", "truncated", "scale 0.3", "windows of 8")
+show_reached("readout alone", "truncated", "scale 0.3", "windows of 8")
 assert max(reached["scale 0.3"]) < task.floor + 0.012
 assert min(reached["truncated"]) > max(reached["scale 0.3"]) + 0.01
-assert min(reached["read-out alone"]) > max(reached["truncated"])
+assert min(reached["readout alone"]) > max(reached["truncated"])
 
 # %% [markdown]
 # With the synthesizer the network comes down to within about 0.01 nats of the floor of *both* lags, in windows that
@@ -293,8 +293,8 @@ assert min(reached["read-out alone"]) > max(reached["truncated"])
 #
 # How can a message teach something that no window holds? The loss at step $t$ sends its gradient to the start of its
 # window. There the synthesizer learns it, as a function of the state. When such a state stands at the end of a window,
-# the message goes back over that window, and what arrives at *its* start is learned in turn. Once it has crossed two or
-# three boundaries, one after the other, the news is past the lags.
+# the message goes back over that window, and what arrives at *its* start is learned in turn. Once it has crossed two
+# boundaries, one after the other, the news has reached both flips.
 #
 # ## 3. The scale is a discount
 #
@@ -435,7 +435,7 @@ show_decay(
 for name, curve in fading.items():
     print(f"{name:<20} at distance 4 {curve[3]:6.2f}, at distance 8 {curve[7]:6.3f} of the nearest gradient")
 assert fading["halfway"][3] > 0.1 and fading["learned"][3] > 0.1
-assert fading["learned"][7] < 0.3 * fading["learned"][3]
+assert fading["learned"][7] < 0.5 * fading["learned"][3]
 
 # %% [markdown]
 # It does not vanish where it is needed. In the network that learned with a synthesizer it is strong up to the lags and
@@ -585,7 +585,7 @@ def check_head_gradient(B, S, seed):
         return net.backward(dy, cache) if late else ds
 
     net, optimiser, s, message = start()
-    head = AuxiliaryHead(net, optimiser)
+    head = AuxiliaryHead(net, optimiser, zero_start=False)
     right, weights = head.gradient(s, message), net.params.slab.copy()
     net, optimiser, s, message = start()
     kept = s.copy(), message.copy()
@@ -618,10 +618,9 @@ print("Exercise 3: right.")
 class WithHead:
     """A synthesizer whose targets also hold what the head asks of the state, times a weight."""
 
-    def __init__(self, synthesizer, weight, seed):
-        self.synthesizer, self.weight = synthesizer, weight
-        self.head, self.optimiser = Linear(STATE, STATE, rng=seed), Adam(1e-3)
-        self.message = None
+    def __init__(self, synthesizer, weight, head):
+        self.synthesizer, self.weight, self.head, self.optimiser = synthesizer, weight, head, Adam(1e-3)
+        self.message, self.ratios = None, []
 
     def predict(self, s):
         self.message = self.synthesizer.predict(s)
@@ -629,29 +628,50 @@ class WithHead:
 
     def fit(self, s, ds0):
         if self.message is not None:
-            ds0 = ds0 + self.weight * head_gradient(self.head, self.optimiser, s, self.message)
+            asked = self.weight * head_gradient(self.head, self.optimiser, s, self.message)
+            self.ratios.append(np.linalg.norm(asked) / np.linalg.norm(ds0))
+            ds0 = ds0 + asked
         self.message = None  # behind the last window there is none
         self.synthesizer.fit(s, ds0)
 
 
+def with_head(name, weight, zero_start):
+    """Train with a head, two seeds -> the largest of its first ten gradients, in units of the task's."""
+    first = []
+    for seed in SEEDS[:2]:
+        head = Linear(STATE, STATE, rng=seed)
+        if zero_start:
+            head.params.W[...] = 0
+        door = WithHead(new_synthesizer(0.3, STEPS // WINDOW), weight, head)
+        run(name, seed, door)
+        first.append(max(door.ratios[:10]))
+    return np.mean(first)
+
+
+first = {
+    "head x 1": with_head("head x 1", 1, zero_start=True),
+    "head x 10": with_head("head x 10", 10, zero_start=True),
+    "head x 1, random": with_head("head x 1, random", 1, zero_start=False),
+}
 sizes = {}
-for weight in (0, 0.01, 1):
-    name = f"head x {weight}" if weight else "scale 0.3"
-    for seed in SEEDS[:2] if weight else ():
-        run(name, seed, WithHead(new_synthesizer(0.3, STEPS // WINDOW), weight, seed))
+for name in ("scale 0.3", *first):
     states = [learned[name, seed].forward(sequences(40, seed=2002)[0])[1] for seed in SEEDS[:2]]
     sizes[name] = np.sqrt(np.mean(np.square(states)))
 show_reached("truncated", *sizes)
-for name, value in sizes.items():
-    print(f"{name:<16} the state's entries are {value:.2f} (root of the mean square)")
-assert min(reached["head x 1"]) > np.mean(reached["truncated"])
-assert sizes["head x 1"] < 0.3 * sizes["scale 0.3"]
+for name, size in sizes.items():
+    asked = f"; the head's first gradients: up to {first[name]:.2g} times the task's" if name in first else ""
+    print(f"{name:<16} the state's entries are {size:.2f} (root of the mean square){asked}")
+assert min(reached["head x 1, random"]) > np.mean(reached["truncated"]) > max(reached["head x 1"])
+assert first["head x 1, random"] > 10 > 1 > first["head x 1"]
+assert sizes["head x 1, random"] < 0.3 * sizes["scale 0.3"]
 
 # %% [markdown]
-# It changes the training, but not for the better. At weight 1 the head's gradient outshouts the task: the message is
-# small, the head's answer to a state is not, and the simplest way to make them agree is a state with nothing in it.
-# Look at what became of its entries. At a hundredth of that weight it does little. That is what it does *here*, with
-# this head on this task; the paper, as we recall it, reports that it helps on longer ones.
+# Look at the last line first. A head whose weights are drawn at random sends back many times what the task does; the
+# synthesizer takes that for its target, and the simplest way to make a random head agree with a small message is a
+# state with nothing in it. So the head starts at zero, as a synthesizer does and for the same reason: it has to have
+# learned something before it may ask for anything. Then it does no harm here at weight 1, and no good: this network
+# comes close to the floor without it. At ten times that weight it is in the way again. That is what it does *here*,
+# with this head on this task; the paper, as we recall it, reports that it helps on longer ones.
 #
 # ## 6. Copying
 #
@@ -727,7 +747,7 @@ print(f"""
 A. "With a synthetic gradient at the end of the window, a network learns dependencies longer than its window."
    True: with windows of {WINDOW} and lags of {LAGS[0]} and {LAGS[1]} the loss is {mean["scale 0.3"]:.3f}, and \
 {task.floor:.3f} is the floor;
-   truncated {mean["truncated"]:.3f}, read-out alone {mean["read-out alone"]:.3f}.
+   truncated {mean["truncated"]:.3f}, readout alone {mean["readout alone"]:.3f}.
    With a condition, the scale: at 1 it is {mean["scale 1.0"]:.3f}. And not in little time where there is a lot to hold:
    patterns of {longest["scale 0.6"]} bits in some seconds, truncated {longest["truncated"]}.
 
@@ -777,7 +797,7 @@ for name, param in mine.params.items():
     same(f"{name} after training", param, theirs.params[name])
 same("the synthesizer's W", my_door.net.params.W, their_door.net.params.W)
 state = np.random.default_rng(5).standard_normal((16, STATE))
-head = AuxiliaryHead(Linear(STATE, STATE, rng=6, dtype=np.float64), Adam())
+head = AuxiliaryHead(Linear(STATE, STATE, rng=6, dtype=np.float64), Adam(), zero_start=False)
 by_hand = head_gradient(Linear(STATE, STATE, rng=6, dtype=np.float64), Adam(), state, my_door.predict(state))
 same("the auxiliary head's gradient", by_hand, head.gradient(state, their_door.predict(state)))
 
@@ -792,7 +812,7 @@ same("the auxiliary head's gradient", by_hand, head.gradient(state, their_door.p
 # - Most of what crosses a boundary is chance. What can be known of it is what there is still to learn; a small cosine
 #   with a single gradient says little.
 # - A message goes through the same Jacobians as the true gradient. It mends the cut, and not what vanishes on the way.
-# - An auxiliary loss on the state competes with the task. Look at what becomes of the state.
+# - An auxiliary loss on the state competes with the task. Start its head at zero, and look at what the state becomes.
 #
 # ## Where the formulas come from
 #

@@ -236,7 +236,8 @@ print("Exercise 2: right.")
 #
 # - **exact**: backpropagation through the layers above, from `h`.
 # - **kickback**: the error at the end, handed to each unit of the *next* segment as if it were its own, and sent back
-#   through this one segment. Below the readout that is exact.
+#   through this one segment. (There are ten errors, so unit $k$ takes that of output $k$ modulo 10.) Below the readout
+#   kickback is exact.
 # - **FA**: feedback alignment, as above.
 # - **stale**: what came back the last time. Since other examples stand in the rows now, it is the mean over the last
 #   minibatch's examples of the same label.
@@ -667,7 +668,7 @@ for name in by_accuracy:
         name, "-"
     )
     print(f"{name:<12}{mean[name]:8.1f}%{f'{forward} forward, {back} back':>25}{extra!s:>10}   {needs[name]}")
-print("\n(its own: weights that the signal itself has at a boundary)")
+print("\n(its own: weights that the signal itself has at a boundary; as above: as many as the layers above have)")
 
 # %% [markdown]
 # - **Nobody minds waiting**: take the exact gradient. It is the best teacher, and has nothing of its own to be tuned.

@@ -5,7 +5,7 @@ from typing import Any
 from ..arrays import Array, device_of
 from ..arrays.checks import expect_array, expect_number
 from ..nn import Layer, Optimiser
-from .checks import expect_layer, expect_optimiser, where_mask
+from .checks import expect_layer, expect_optimiser, start_at_zero, where_mask
 
 
 class AuxiliaryHead:
@@ -24,18 +24,21 @@ class AuxiliaryHead:
     does: the synthesizer learns it as a part of its target.
 
     Args:
-        net: a feed-forward layer, from the state (B, S) to a message (B, S); not zero at the start, or nothing would
-            come back.
+        net: a feed-forward layer, from the state (B, S) to a message (B, S). Its last layer is set to zero, weight and
+            bias, as a synthesizer's is: otherwise its first gradients are many times the true ones.
         optimizer: its own.
         weight: of its loss, in the gradient that comes back.
+        zero_start: False to leave the network as it is, one that was trained before.
     """
 
-    def __init__(self, net: Layer, optimizer: Optimiser, weight: float = 1.0):
+    def __init__(self, net: Layer, optimizer: Optimiser, weight: float = 1.0, *, zero_start: bool = True):
         expect_layer("AuxiliaryHead", "net", net)
         expect_optimiser("AuxiliaryHead", optimizer)
         self.net, self.optimizer = net, optimizer
         self.weight = expect_number("AuxiliaryHead", "weight", weight)
         self._cache: Any = None
+        if zero_start:
+            start_at_zero("AuxiliaryHead", net)
 
     def gradient(self, s: Array, message: Array, *, mask: Array | None = None) -> Array:
         """The gradient by s (B, S) of weight / 2 |net(s) - B message|^2, mean over the rows; the head takes its step.

@@ -4,7 +4,7 @@ from typing import Any
 
 from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array, expect_fraction
-from ..bptt import jacobians
+from ..bptt.checks import scratch_gradients
 from ..nn import Linear, Optimiser
 from .checks import got, where_mask
 from .synthesizer import Synthesizer, _ratio
@@ -46,24 +46,26 @@ class TracedSynthesizer(Synthesizer):
         self,
         trigger: Array,
         message: Array,
-        jacobian: Array | None = None,
+        context: Array | None = None,
         *,
         mask: Array | None = None,
+        jacobian: Array | None = None,
     ) -> Array:
         """One step, from the message that has flowed back to the boundary where the trigger s_k stood.
 
         Args:
             trigger: s_k, (B, S).
             message: the ds0 (B, S) of the window behind it.
+            context: None; there is no room for one.
+            mask: (B,), False where a sequence has no such boundary; its trace is dropped.
             jacobian: ds_k/ds_{k-1} (B, S, S) of the window before it, of `window_jacobian`; None at the start of all
                 sequences. For a sequence that starts anew it is zero.
-            mask: (B,), False where a sequence has no such boundary.
 
         Returns:
             The relative error before the step, as in `Synthesizer`.
         """
         where = f"{self!r}.fit"
-        y = self._forward("fit", trigger, None, mask, training=True)
+        y = self._forward("fit", trigger, context, mask, training=True)
         expect_array(where, "message", message, y.shape, dtype=y.dtype, device=device_of(y))
         xp, (B, S) = array_module(y), y.shape
         target = message * B
@@ -79,6 +81,8 @@ class TracedSynthesizer(Synthesizer):
         i = xp.arange(S)
         trace[:, i, :S, i] += trigger
         trace[:, i, S, i] += 1
+        if mask is not None:
+            trace = where_mask(where, mask, trace)
         self._trace = trace
         gradient = (off.reshape(1, -1) @ trace.reshape(B * S, -1)).reshape(S + 1, S) / B
         self.net.zero_grads()
@@ -93,9 +97,12 @@ class TracedSynthesizer(Synthesizer):
 
 
 def window_jacobian(net: Any, x: Array, s0: Array | None = None) -> Array:
-    """dsT/ds0 (B, S, S) through a whole window x (T, B, ...): the product of its steps' Jacobians."""
-    J = jacobians(net, x, s0)
-    product = J[0]
-    for step in J[1:]:
-        product = step @ product
-    return product
+    """dsT/ds0 (B, S, S) through a whole window x (T, B, ...); `net.grads` stay as they are.
+
+    Each sequence is run as S copies of itself, with a unit vector as dsT for each.
+    """
+    xp, S = array_module(x), net.n_state
+    with scratch_gradients(net):
+        _, sT, cache = net.forward(xp.repeat(x, S, axis=1), None if s0 is None else xp.repeat(s0, S, axis=0))
+        _, ds0 = net.backward(None, cache, xp.tile(xp.eye(S, dtype=sT.dtype), (x.shape[1], 1)))
+    return ds0.reshape(-1, S, S).copy()

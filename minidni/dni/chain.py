@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,9 @@ from ..arrays.checks import expect_fraction, expect_not_negative
 from ..bptt import Comparison, compare
 from ..nn import Loss, Optimiser, Sequential
 from .from_above import all_layers, untouched
+from .passes import backward
 from .segment import Segment
+from .synthesizer import Synthesizer
 
 TRUE = "the true gradient"
 
@@ -27,15 +29,18 @@ class Report:
         updated_on: what its update was made with, or None if it took none.
         learned_from: what the signal at its upper end learned from, or None if it learned nothing.
         error: the signal's relative error before it learned (0-d array), or None.
+        input_error: the relative error of the synthetic input on which it ran, or None if it ran on the true one.
     """
 
     segment: str
     updated_on: str | None = None
     learned_from: str | None = None
     error: Any = None
+    input_error: Any = None
 
     def __str__(self) -> str:
         text = f"{self.segment}: " + (f"updated on {self.updated_on}" if self.updated_on else "not updated")
+        text += ", at a synthetic input" if self.input_error is not None else ""
         return text + (f"; its signal learned from {self.learned_from}" if self.learned_from else "")
 
 
@@ -105,6 +110,12 @@ class Chain:
             names: of the segments; None for the layers' numbers.
             clip: largest norm of a segment's gradient, or None.
         """
+        if not isinstance(net, Sequential):
+            raise TypeError(f"Chain.cut: net is of type {type(net).__name__}, expected a Sequential")
+        if not isinstance(at, list | tuple) or not all(isinstance(a, int) for a in at):
+            raise TypeError(f"Chain.cut: at is {at!r}, expected numbers of layers, such as (3, 5)")
+        if not callable(signal):
+            raise TypeError(f"Chain.cut: signal is {signal!r}, expected a function that makes one from what is above")
         if not callable(optimizer):
             raise TypeError(f"Chain.cut: optimizer is {optimizer!r}, expected a function that makes one, such as Adam")
         ends = [0, *at, len(net)]
@@ -176,7 +187,10 @@ class Chain:
             labels: for the loss, and the context of signals that take one.
             probability: with which a segment updates; one that does not runs forward only, and sends nothing down.
             rng: a numpy Generator, for a probability below 1; draws one number for each segment.
-            lag: after how many further steps a target reaches the signal below; it then learns from the trigger kept.
+            lag: after how many further updates of the segment above a target reaches the signal below; it then learns
+                from the trigger kept.
+
+        A step that raises, for a label out of range, say, may have updated the segments below.
         """
         (lag,) = expect_not_negative("Chain.decoupled", lag=lag)
         probability = expect_fraction("Chain.decoupled", "probability", probability)
@@ -206,22 +220,22 @@ class Chain:
                 assert segment.inputs is not None
                 seen = data.reshape(len(data), -1)
                 x = segment.inputs.predict(seen).reshape(below.shape)
-                segment.inputs.fit(seen, below.reshape(len(below), -1))
+                input_error = segment.inputs.fit(seen, below.reshape(len(below), -1))
             else:
-                x = below
+                x, input_error = below, None
             h, cache = segment.forward(x)
             if probability < 1 and rng.random() >= probability:
                 reports.append(Report(segment.name))
                 continue
             dx = segment.update(segment.signal.gradient(h, labels), cache)
-            reports.append(Report(segment.name, self._updated_on(i, 0.0)))
+            reports.append(Report(segment.name, self._updated_on(i, 0.0), input_error=input_error))
             if i:
                 late = self._late[i - 1]
                 late.append((x.copy(), dx, labels.copy()) if lag else (x, dx, labels))
                 while len(late) > lag:
                     h_then, dx_then, labels_then = late.popleft()
                     learned = self._learn(i - 1, h_then, dx_then, labels_then, 0.0)
-                    reports[i - 1] = Report(reports[i - 1].segment, reports[i - 1].updated_on, **learned)
+                    reports[i - 1] = replace(reports[i - 1], **learned)
         return Step(h, tuple(reports))
 
     def _learn(self, i: int, h: Array, dx: Array | None, labels: Array, lam: float) -> dict[str, Any]:
@@ -238,7 +252,7 @@ class Chain:
         """Where the gradient comes from that segment i updates on."""
         signal = self.segments[i].signal
         if i == len(self.segments) - 1:
-            return f"{TRUE} of {signal!r}"
+            return f"{TRUE} of {signal!r}" if hasattr(signal, "value") else getattr(signal, "kind", repr(signal))
         if lam == 1:
             return f"{TRUE}, through {self.segments[i + 1].name}"
         kind = getattr(signal, "kind", repr(signal))
@@ -264,7 +278,7 @@ class Chain:
                 caches.append(cache)
             dhs = [self.segments[-1].signal.gradient(hs[-1], labels)]
             for segment, cache in zip(self.segments[:0:-1], caches[:0:-1], strict=True):
-                dhs.insert(0, segment.net.backward(dhs[0], cache))
+                dhs.insert(0, backward(segment.net, dhs[0], cache))
         return hs, dhs
 
     def compare(self, x: Array, labels: Array) -> list[Comparison]:
@@ -288,7 +302,7 @@ class Chain:
         lines = [f"Chain of {len(self)} segments, decoupled:"]
         for i, segment in enumerate(self.segments):
             line = f"  {segment.name}: {segment.net._name()}; updates on {self._updated_on(i, 0.0)}"
-            if i < len(self) - 1 and type(segment.signal).__name__ == "Synthesizer":
+            if i < len(self) - 1 and isinstance(segment.signal, Synthesizer):
                 above = self.segments[i + 1].name
                 line += f", which learns from dx of {above}, itself updated on {self._updated_on(i + 1, 0.0)}"
             lines.append(line)

@@ -16,6 +16,25 @@ def expect_layer(where: str, name: str, net: Any) -> None:
         raise TypeError(f"{where}: {name} is {got(net)}, expected a Layer with one output")
 
 
+def expect_network(where: str, name: str, net: Any) -> None:
+    """Raise unless net is a layer, or network, whose one output may come with a state."""
+    if not isinstance(net, Layer) or (net.n_outputs != 1 and not getattr(net, "n_state", 0)):
+        raise TypeError(f"{where}: {name} is {got(net)}, expected a Layer")
+
+
+def start_at_zero(where: str, net: Layer) -> None:
+    """Set the layer that the network ends in to zero, weight and bias; raise if it has no parameters."""
+    while children := net.children():
+        net = list(children.values())[-1]
+    if not net.n_params:
+        raise TypeError(f"{where}: net ends in {net._name()}, expected a layer with parameters")
+    if hasattr(net, "start_at_zero"):
+        net.start_at_zero()
+    else:
+        for slab in net.params.slabs:
+            slab[...] = 0
+
+
 def expect_optimiser(where: str, optimizer: Any) -> None:
     """Raise unless it is an optimiser, made."""
     if not isinstance(optimizer, Optimiser):

@@ -14,7 +14,8 @@ import numpy as np
 from ..arrays import Array, array_module, device_of, to_device
 from ..arrays.checks import expect_generator, expect_positive
 from ..nn import Cache, Dropout, Layer, NamedArrays
-from .checks import expect_layer, expect_signal
+from .checks import expect_network, expect_signal
+from .passes import backward, forward
 from .signals import Signal
 
 
@@ -27,14 +28,14 @@ class FromAbove(Signal):
     """
 
     def __init__(self, above: Layer, loss: Any):
-        expect_layer(type(self).__name__, "above", above)
+        expect_network(type(self).__name__, "above", above)
         expect_signal(type(self).__name__, "loss", loss)
         self.above, self.loss = above, loss
 
     def gradient(self, h: Array, labels: Array | None = None) -> Array:
         """See the class."""
         with untouched(self.above):
-            y, cache = self.above.forward(h)
+            y, cache = forward(self.above, h)
             return self._gradient(h, self.loss.gradient(y, labels), cache)
 
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
@@ -51,7 +52,7 @@ class Exact(FromAbove):
     kind = "the true gradient"
 
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
-        return self.above.backward(error, cache)
+        return backward(self.above, error, cache)
 
 
 class FeedbackAlignment(FromAbove):
@@ -80,7 +81,7 @@ class FeedbackAlignment(FromAbove):
 
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
         with _weights(self.above, self.feedback):
-            return self.above.backward(error, cache)
+            return backward(self.above, error, cache)
 
 
 class DirectFeedbackAlignment(FromAbove):
@@ -112,7 +113,7 @@ class Kickback(FromAbove):
 
     The paper has, as we recall it, one output: every unit of the next segment takes the error there for its own
     gradient, and back-propagation goes on for one segment from that. With more outputs, unit k of the next segment
-    takes the error of output k mod n_out. Below the last segment this is exact.
+    takes the error of output k mod n_out. Where one segment is above, this is exact.
 
     Args:
         above: all segments between this boundary and the loss, one after another; the first is the next one.
@@ -124,10 +125,10 @@ class Kickback(FromAbove):
     def _gradient(self, h: Array, error: Array, cache: Cache) -> Array:
         xp, (following, *rest) = array_module(h), list(self.above.children().values()) or [self.above]
         if not rest:
-            return self.above.backward(error, cache)
-        after, cache = following.forward(h)
+            return backward(self.above, error, cache)
+        after, cache = forward(following, h)
         units = xp.arange(after[0].size) % error.shape[-1]
-        return following.backward(error[:, units].reshape(after.shape), cache)
+        return backward(following, error[..., units].reshape(after.shape), cache)
 
 
 @contextmanager

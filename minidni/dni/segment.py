@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 from ..arrays import Array
 from ..arrays.checks import expect_number
 from ..nn import Cache, Layer, Optimiser, clip_norm
-from .checks import expect_layer, expect_optimiser, expect_signal
+from .checks import expect_network, expect_optimiser, expect_signal
+from .passes import backward, forward
 from .synthesizer import Synthesizer
 
 
@@ -19,7 +20,7 @@ class Segment:
     needed for that. A segment knows no other, and pickles.
 
     Args:
-        net: a feed-forward layer or network.
+        net: a layer or network. A recurrent one starts from the state zero at each step; its h is y (T, B, H).
         signal: what answers `gradient(h, labels)` at its upper end: a loss for the topmost segment, a `Synthesizer` or
             another signal below it.
         optimizer: the segment's own. Its parameters alone are updated by it.
@@ -38,7 +39,7 @@ class Segment:
         name: str | None = None,
         inputs: Synthesizer | None = None,
     ):
-        expect_layer("Segment", "net", net)
+        expect_network("Segment", "net", net)
         expect_signal("Segment", "signal", signal)
         expect_optimiser("Segment", optimizer)
         if inputs is not None and getattr(inputs, "predicts", None) != "input":
@@ -49,12 +50,12 @@ class Segment:
 
     def forward(self, x: Array) -> tuple[Array, Cache]:
         """x -> h, cache."""
-        return self.net.forward(x)
+        return forward(self.net, x)
 
     def update(self, dh: Array, cache: Cache) -> Array | None:
         """From dL/dh, or what is used in its place: a step of the optimiser; returns dx."""
         self.net.zero_grads()
-        dx = self.net.backward(dh, cache)
+        dx = backward(self.net, dh, cache)
         if self.clip is not None:
             clip_norm(self.net, self.clip)
         self.optimizer.step(self.net)

@@ -9,7 +9,7 @@ from ..arrays import Array, array_module, device_of
 from ..arrays.checks import expect_array, expect_number
 from ..bptt import Comparison, compare
 from ..nn import Layer, Optimiser
-from .checks import expect_layer, expect_optimiser, hot_labels, where_mask
+from .checks import expect_layer, expect_optimiser, hot_labels, start_at_zero, where_mask
 from .signals import Signal
 
 
@@ -32,7 +32,7 @@ class Synthesizer(Signal):
     - It predicts with `net.training` False and learns with it True: no row's message depends on its neighbours, even
       where a batch norm normalises the input.
     - No future, no gradient: where `mask` (B,) is False the message is exactly 0, and nothing is learned. What trigger
-      and message hold there is not looked at; a batch norm counts such a row as zeros.
+      and message hold there is not looked at; but a batch norm, or `Standardise`, counts such a row as zeros.
 
     Args:
         net: a feed-forward layer or network, such as `minidni.dni.networks` makes.
@@ -63,14 +63,20 @@ class Synthesizer(Signal):
         if predicts not in ("gradient", "input"):
             raise ValueError(f'Synthesizer: predicts is {predicts!r}, expected "gradient" or "input"')
         self.net, self.optimizer, self.predicts = net, optimizer, predicts
-        self.scale = expect_number("Synthesizer", "scale", scale, -np.inf)
+        self.scale = scale
         self._n_context = n_context
         self._cache: Any = None
-        _first_layer(net).needs_dx = False  # nobody asks how the message depends on the trigger
         if zero_start or (zero_start is None and predicts == "gradient"):
-            if not (last := _last_layer(net)).n_params:
-                raise TypeError(f"Synthesizer: net ends in {last._name()}, expected a layer with parameters")
-            last.start_at_zero() if hasattr(last, "start_at_zero") else last.params.slab.fill(0)
+            start_at_zero("Synthesizer", net)
+
+    @property
+    def scale(self) -> float:
+        """What a prediction is multiplied with when it is used."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        self._scale = expect_number("Synthesizer", "scale", value, -np.inf)
 
     def predict(self, trigger: Array, context: Array | None = None, *, mask: Array | None = None) -> Array:
         """The message for each row of the trigger, in fresh memory; exactly 0 where `mask` (B,) is False."""
@@ -105,7 +111,7 @@ class Synthesizer(Signal):
         return self.fit(h, message, labels if self.n_context(h) else None)
 
     def compare(self, trigger: Array, exact: Array, context: Array | None = None) -> Comparison:
-        """Cosine, norm ratio and relative error of what would be predicted now, against the true gradient."""
+        """Cosine, norm ratio and relative error of what would be predicted now, scale and all, against the truth."""
         return compare(self.predict(trigger, context), exact)
 
     def n_context(self, trigger: Array) -> int:
@@ -121,6 +127,8 @@ class Synthesizer(Signal):
     ) -> Array:
         """The network's answer, in the cache's memory."""
         expect_array(f"{self!r}.{method}", "trigger", trigger, ("...", "N"))
+        if trigger.size == 0:
+            raise ValueError(f"{self!r}.{method}: trigger has shape {tuple(trigger.shape)}, expected at least one row")
         if mask is not None:
             trigger = where_mask(f"{self!r}.{method}", mask, trigger)
         x = self._beside(method, trigger, context)
@@ -130,8 +138,13 @@ class Synthesizer(Signal):
 
     def _descend(self, trigger: Array, off: Array) -> None:
         """A step down the gradient of the mean over the rows of 1/2 |off|^2, off = y - target."""
-        self.net.zero_grads()
-        self.net.backward(off / _rows(trigger), self._cache)
+        first = _first_layer(self.net)
+        needed, first.needs_dx = first.needs_dx, False  # nobody asks how the message depends on the trigger
+        try:
+            self.net.zero_grads()
+            self.net.backward(off / _rows(trigger), self._cache)
+        finally:
+            first.needs_dx = needed
         self.optimizer.step(self.net)
 
     def _beside(self, method: str, trigger: Array, context: Array | None) -> Array:
@@ -143,9 +156,10 @@ class Synthesizer(Signal):
             return trigger
         if not n:
             raise ValueError(f"{where}: context was given, but the network has no columns for it; expected none")
-        if hasattr(context, "dtype") and context.dtype.kind in "iu":
-            context = hot_labels(where, "context", context, n, like=trigger)
         leading = trigger.shape[:1] if trigger.ndim == 4 else trigger.shape[:-1]
+        if hasattr(context, "dtype") and context.dtype.kind in "iu":
+            expect_array(where, "context", context, leading, dtype=context.dtype)
+            context = hot_labels(where, "context", context, n, like=trigger)
         expect_array(where, "context", context, (*leading, n), dtype=trigger.dtype, device=device_of(trigger))
         xp = array_module(trigger)
         if trigger.ndim == 4:
@@ -178,11 +192,4 @@ def _ratio(off: Array, target: Array) -> Array:
 def _first_layer(net: Layer) -> Layer:
     while children := net.children():
         net = next(iter(children.values()))
-    return net
-
-
-def _last_layer(net: Layer) -> Any:
-    """The layer that the network ends in."""
-    while children := net.children():
-        net = list(children.values())[-1]
     return net

@@ -8,27 +8,45 @@ written) and `command`.
 """
 
 from .adding import adding
+from .bootstrap import bootstrap
+from .bp_lambda import bp_lambda, bp_lambda_fixed
 from .char_lm import char_lm
 from .copying import copy, repeat_copy
+from .full_unlock import full_unlock
+from .mnist_cnn import mnist_cnn
+from .mnist_depth import mnist_depth
+from .random_updates import random_updates
 from .registry import EXPERIMENTS, Experiment, experiment, find
 from .rows import Row, measured
 from .sequential_digits import sequential_digits
 from .table import document, table
-from .two_lag import two_lag
+from .two_clocks import two_clocks
+from .two_lag import two_lag, two_lag_reach
+from .warm_up import warm_up
 
 __all__ = [
     "EXPERIMENTS",
     "Experiment",
     "Row",
     "adding",
+    "bootstrap",
+    "bp_lambda",
+    "bp_lambda_fixed",
     "char_lm",
     "copy",
     "document",
     "experiment",
     "find",
+    "full_unlock",
     "measured",
+    "mnist_cnn",
+    "mnist_depth",
+    "random_updates",
     "repeat_copy",
     "sequential_digits",
     "table",
+    "two_clocks",
     "two_lag",
+    "two_lag_reach",
+    "warm_up",
 ]

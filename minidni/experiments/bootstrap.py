@@ -19,10 +19,16 @@ CURVES = 25_000  # of MNIST-1D: 20,000 to learn from and 5000 for the test
 LOOKS = 20  # at the gradients, in the first tenth of the training and again in the last
 
 
-def chance(*, depth: int, segments: tuple[int, ...], unlabelled: tuple[int, ...], **_: object) -> dict[str, float]:
+def chance(
+    *, depth: int, segments: tuple[int, ...], unlabelled: tuple[int, ...], updates: int, **_: object
+) -> dict[str, float]:
     """The accuracy of who always names the same digit."""
     for n in (2, *segments, *unlabelled):
+        if n < 2:
+            raise ValueError(f"bootstrap: {n} segments have no boundary between them, expected at least 2")
         cuts(depth, n)
+    if updates < LOOKS:
+        raise ValueError(f"bootstrap: updates is {updates}, expected at least {LOOKS}, to look at both ends of them")
     return {"always the same digit": 10.0}
 
 

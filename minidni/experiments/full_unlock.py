@@ -48,7 +48,9 @@ def full_unlock(
     The networks and the methods are those of `bootstrap`, with every hidden layer a segment. With synthetic inputs each
     segment but the first runs, while it learns, on what a synthesizer predicts from the data, by a linear map or with a
     hidden layer, of the network's width and with a batch norm. It sees no labels, which are not there when the network
-    is used. With true inputs the chain is decoupled and no more. All take the same number of updates.
+    is used. With true inputs the chain is decoupled and no more. All take the same number of updates. The control to
+    read an unlocked chain against is the frozen trunk with true inputs: with synthetic ones, a frozen trunk's read-out
+    is used on inputs unlike those it has learned from.
 
     accuracy is that of the network as it is used: each layer on the true output of the one below. Its batch norms have
     then followed synthetic inputs; true_statistics is the accuracy once their means and variances are taken from true

@@ -167,7 +167,7 @@ def two_clocks(
     scale: float = 1.0,
     clip: float = 1.0,
 ) -> Iterator[Row]:
-    """A network learns from synthetic gradients what a slower one needs to be told, and does not wait for it.
+    """A network learns from synthetic gradients what a slower one needs, and does not wait for it.
 
     A reads handwritten digits, one at a step, and says how many of the last T were odd. B never sees a digit: once for
     T steps it hears from A, and at the end, after T T digits, it says how often there was a 3. That a 3 matters, A can

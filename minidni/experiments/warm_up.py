@@ -11,12 +11,19 @@ from .rows import Row, measured
 
 
 def chance(
-    *, depth: int, segments: int, unlabelled: int, lengths: tuple[int, ...], updates: int, **_: object
+    *,
+    depth: int,
+    segments: int,
+    unlabelled: int,
+    lengths: tuple[int, ...],
+    at_random: tuple[int, ...],
+    updates: int,
+    **_: object,
 ) -> dict[str, float]:
     """The accuracy of who always names the same digit."""
-    if max(lengths) > updates:
-        raise ValueError(f"warm-up: lengths has {max(lengths)}, expected at most {updates}, the number of updates")
-    return chance_of_bootstrap(depth=depth, segments=(segments,), unlabelled=(unlabelled,))
+    if (longest := max(*lengths, *at_random)) > updates:
+        raise ValueError(f"warm-up: a warm-up has {longest} updates, expected at most {updates}, their number")
+    return chance_of_bootstrap(depth=depth, segments=(segments,), unlabelled=(unlabelled,), updates=updates)
 
 
 @experiment(
@@ -38,12 +45,14 @@ def warm_up(
     updates: int = 2_000,
     lr: float = 3e-3,
 ) -> Iterator[Row]:
-    """A warm-up helps a chain of synthesizers, but after a long one a frozen trunk does as well.
+    """A warm-up helps synthesizers that see labels; a frozen trunk does as well after a long one.
 
     The networks, the data and the methods are those of `bootstrap`. For the first updates (warm_up) all layers learn by
     back-propagation, and the synthesizers learn from the true gradients without being used; then the segments are
-    decoupled. What is gained over the control whose trunk is frozen from then on, the synthesizers have brought.
-    Learning rates and the number of updates are the same for all; backprop is a warm-up that never ends.
+    decoupled. What is gained over the control whose trunk is frozen from then on, the synthesizers have brought;
+    without labels (dni) that is nothing, after any of the warm-ups here. Learning rates and the number of updates are
+    the same for all; backprop is a warm-up that never ends. The rate falls, so the first updates are the largest, and
+    a warm-up is more than its share of their number.
 
     accuracy_before is that at the end of the warm-up. first_cosine and first_ratio compare the message at the lowest
     boundary with the true gradient there, in the first update that uses it. start is where the synthesizers' last layer

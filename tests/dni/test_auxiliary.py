@@ -33,7 +33,7 @@ def test_what_comes_back_is_the_derivative_of_its_loss_by_the_state(name, weight
         down[index] -= h
         slopes[index] = (loss(net, up, message, weight) - loss(net, down, message, weight)) / (2 * h)
     before = loss(net, s, message, 1.0)
-    head = dni.AuxiliaryHead(net, SGD(0.01), weight)
+    head = dni.AuxiliaryHead(net, SGD(0.01), weight, zero_start=False)
     ds = head.gradient(s, message)
     close(ds, slopes, 1e-8)
     assert np.abs(ds).min() > 0
@@ -50,7 +50,7 @@ def test_the_closed_form_of_a_linear_head():
     s, message = rng.standard_normal((5, 4)), rng.standard_normal((5, 4))
     net = Linear(4, 4, rng=rng, dtype=np.float64)
     W, b = net.params.W.copy(), net.params.b.copy()
-    ds = dni.AuxiliaryHead(net, SGD(0.1), 0.7).gradient(s, message)
+    ds = dni.AuxiliaryHead(net, SGD(0.1), 0.7, zero_start=False).gradient(s, message)
     close(ds, 0.7 * (s @ W + b - 5 * message) @ W.T / 5)
 
 
@@ -78,7 +78,7 @@ def run(head, *, windows=8, rate=0.05, scale=1.0):
 
 
 def a_head(weight):
-    return dni.AuxiliaryHead(Linear(6, 6, rng=7, dtype=np.float64), Adam(0.01), weight)
+    return dni.AuxiliaryHead(Linear(6, 6, rng=7, dtype=np.float64), Adam(0.01), weight, zero_start=False)
 
 
 def test_it_changes_the_gradient_by_the_state_and_through_it_the_weights_of_the_net():
@@ -104,10 +104,21 @@ def test_it_learns_to_foretell_the_message():
     """Where the message is a function of the state, its error falls and with it what it sends back."""
     rng = np.random.default_rng(4)
     W = rng.standard_normal((4, 4))
-    head = dni.AuxiliaryHead(Linear(4, 4, rng=0, dtype=np.float64), SGD(0.2))
+    head = dni.AuxiliaryHead(Linear(4, 4, rng=0, dtype=np.float64), SGD(0.2), zero_start=False)
     sizes = []
     for _ in range(300):
         s = rng.standard_normal((16, 4))
         sizes.append(np.linalg.norm(head.gradient(s, s @ W / 16)))
     assert sizes[-1] < 1e-6 * sizes[0]
     close(head.net.params.W, W, 1e-6)
+
+
+def test_a_fresh_head_sends_nothing_back_and_yet_learns():
+    rng = np.random.default_rng(5)
+    net = Linear(4, 4, rng=0, dtype=np.float64)
+    net.params.b[...] = 1
+    head = dni.AuxiliaryHead(net, SGD(0.1))
+    s, message = rng.standard_normal((8, 4)), rng.standard_normal((8, 4)) / 8
+    assert not head.gradient(s, message).any()
+    first, second = (np.linalg.norm(head.gradient(s, message)) for _ in range(2))
+    assert 0 < first < second < np.linalg.norm(message)

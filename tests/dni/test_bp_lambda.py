@@ -43,7 +43,7 @@ def run(net, synthesizer, x, dy, T):
         dsT = synthesizer.predict(sT) if start + T < len(x) else None
         _, ds0 = net.backward(dy[part], cache, dsT)
         if before is not None:
-            synthesizer.fit(before, ds0, J)
+            synthesizer.fit(before, ds0, jacobian=J)
             found.append((before, ds0, J))
         J = dni.window_jacobian(net, x[part], s) if before is not None else None
         before = s = sT.copy()
@@ -141,10 +141,10 @@ def test_a_zero_jacobian_begins_a_sequence_anew_as_forget_does():
     for sequence in (first, second):
         for k, (s, ds0, J) in enumerate(sequence):
             shifted = s + 0.1 * rng.standard_normal()
-            zero.fit(shifted, ds0, np.zeros((B, S, S)) if J is None else J)
+            zero.fit(shifted, ds0, jacobian=np.zeros((B, S, S)) if J is None else J)
             if k == 0:
                 forgetting.forget()
-            forgetting.fit(shifted, ds0, J)
+            forgetting.fit(shifted, ds0, jacobian=J)
     close(weights(zero.net), weights(forgetting.net))
 
 
@@ -159,10 +159,10 @@ def test_one_lane_that_begins_anew_leaves_the_others_traces_alone():
         if k == 2:
             J[1] = 0
             alone[1].forget()
-        traced.fit(s, ds0, J)
+        traced.fit(s, ds0, jacobian=J)
         for row, one in enumerate(alone):
             part = slice(row, row + 1)
-            one.fit(s[part], B * ds0[part], None if J is None else J[part])
+            one.fit(s[part], B * ds0[part], jacobian=None if J is None else J[part])
     close(together.total, sum(hold.total for hold in apart) / B)
 
 

@@ -9,7 +9,22 @@ from dni.nets import LOSS, Oracle, batch, chain_of, close, inside, linear_synthe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidni import SGD, Adam, Dropout, Linear, Sequential, Tanh, bptt, dni, to_numpy
+from minidni import (
+    GRU,
+    LSTM,
+    SGD,
+    Adam,
+    Chain,
+    Dropout,
+    Linear,
+    Sequential,
+    SoftmaxCrossEntropy,
+    Synthesizer,
+    Tanh,
+    bptt,
+    dni,
+    to_numpy,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -232,3 +247,24 @@ def test_the_chain_of_three_says_what_each_segment_was_trained_on():
 
 def test_the_steps_take_labels_and_predict_takes_none():
     assert list(inspect.signature(dni.Chain.predict).parameters) == ["self", "x"]
+
+
+def test_recurrent_segments_with_exact_messages_equal_backprop():
+    """A boundary between recurrent layers is h (T, B, H); each segment's state starts at zero."""
+    rng, loss = np.random.default_rng(0), SoftmaxCrossEntropy()
+    x, labels = rng.standard_normal((5, 3, 2)), rng.integers(0, 4, (5, 3))
+
+    def make(signal, rate=0.5):
+        layers = [LSTM(2, 6, rng=1), GRU(6, 6, rng=2), Linear(6, 4, rng=3)]
+        net = Sequential(*layers).astype(np.float64)
+        return Chain.cut(net, (1, 2), signal=signal, loss=loss, optimizer=lambda: SGD(rate))
+
+    exact, locked = make(lambda above: dni.Exact(above, loss)), make(lambda above: dni.Zero())
+    for _ in range(3):
+        exact.decoupled(x, labels)
+        locked.backprop(x, labels)
+    close(weights(exact.net), weights(locked.net))
+
+    guess = make(lambda above: Synthesizer(Linear(6 + 4, 6, rng=4, dtype=np.float64), SGD(0.1)), 1e-3)
+    errors = [float(guess.decoupled(x, labels).reports[1].error) for _ in range(400)]
+    assert errors[-1] < 0.9 * errors[0]

@@ -90,7 +90,10 @@ def test_masks_of_images():
 
 def test_the_auxiliary_head_sends_nothing_back_to_a_masked_row_and_learns_nothing_from_it(device):
     s, message, mask = draw(device)
-    clean, dirty = (dni.AuxiliaryHead(Linear(4, 4, rng=0, dtype=np.float64).to(device), SGD(0.1)) for _ in range(2))
+    clean, dirty = (
+        dni.AuxiliaryHead(Linear(4, 4, rng=0, dtype=np.float64).to(device), SGD(0.1), zero_start=False)
+        for _ in range(2)
+    )
     bad = [to_device(poisoned(a, np.nan), device) for a in (s, message)]
     for _ in range(2):
         ds = to_numpy(clean.gradient(s, message, mask=mask))
@@ -104,13 +107,13 @@ def test_a_trace_takes_nothing_from_a_masked_row():
     s, message, mask = draw()
     J = np.random.default_rng(1).standard_normal((5, 4, 4))
     clean, dirty = (dni.TracedSynthesizer(Linear(4, 4, dtype=np.float64), SGD(0.01)) for _ in range(2))
-    J[~mask] = 0  # a new sequence begins there
     for k in range(4):
-        clean.fit(s, message, J, mask=mask if k % 2 else None)
+        clean.fit(s, message, jacobian=J, mask=mask if k % 2 else None)
         if k % 2:
-            dirty.fit(poisoned(s, np.nan), poisoned(message, np.nan), J, mask=mask)
+            dirty.fit(poisoned(s, np.nan), poisoned(message, np.nan), jacobian=J, mask=mask)
         else:
-            dirty.fit(s, message, J)
+            dirty.fit(s, message, jacobian=J)
+    assert not clean._trace[~mask].any() and clean._trace[mask].any()
     same(weights(dirty.net), weights(clean.net))
 
 

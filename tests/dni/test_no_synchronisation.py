@@ -169,7 +169,7 @@ def test_nothing_waits_in_time():
                         ds0 = ds0 + head.gradient(before, dsT, mask=mask)
                         plain.fit(before, ds0, mask=mask)
                         J = dni.window_jacobian(net, xk, s) * mask[:, None, None]
-                        traced.fit(before, ds0, J, mask=mask)
+                        traced.fit(before, ds0, jacobian=J, mask=mask)
                     optimiser.step(net)
                     before = s = sT.copy()
             results.append([weights(part) for part in (net, plain.net, traced.net, head.net)])

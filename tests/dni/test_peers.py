@@ -27,7 +27,7 @@ def segment(net):
 
 
 def head(n):
-    return dni.AuxiliaryHead(Linear(n, n, rng=0, dtype=np.float64), SGD(0.1))
+    return dni.AuxiliaryHead(Linear(n, n, rng=0, dtype=np.float64), SGD(0.1), zero_start=False)
 
 
 # -- the mistakes

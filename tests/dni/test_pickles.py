@@ -58,7 +58,7 @@ def test_a_traced_synthesizer_takes_its_trace_along():
     there = travel(here)
     J = dni.window_jacobian(net, x, s)
     for one in (here, there):
-        one.fit(s, message, J)
+        one.fit(s, message, jacobian=J)
     same(weights(there.net), weights(here.net))
 
 

@@ -234,7 +234,8 @@ def test_an_interruption_keeps_what_was_finished(toy, capsys, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no signal to send")
 def test_an_interruption_from_outside_ends_the_command_without_a_traceback():
-    command = [sys.executable, "-m", "minidni", "experiment", "two-lag", "--quick", "windows=20,2", "--seeds", "1", "2"]
+    two_lag = [sys.executable, "-m", "minidni", "experiment", "two-lag"]
+    command = [*two_lag, "--quick", "windows=20,2", "updates=150", "--seeds", "1", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         first = process.stderr.readline()  # written when the first run is over
         process.send_signal(signal.SIGINT)
