@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import json
 import re
 from pathlib import Path
 
@@ -85,3 +86,21 @@ def test_the_fourth_example_reports_what_the_readme_shows():
     shown = re.search(r"print\(step\).*?```\n+```\n(.*?)```", README, re.DOTALL).group(1)
     assert out.startswith(shown)
     assert float(out.removeprefix(shown).removeprefix("test accuracy ")) > 0.95
+
+
+def means(name, measure, **what):
+    rows = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+    return float(np.mean([row[measure] for row in rows if all(row[key] == value for key, value in what.items())]))
+
+
+@pytest.mark.parametrize("depth", [3, 6])
+def test_the_figures_of_synthetic_gradients_in_depth_are_those_of_the_results(depth):
+    shown = re.search(rf"\| {depth} \| (.*) \|", README).group(1).split(" | ")
+    for method, figure in zip(("frozen", "backprop", "cdni", "dni"), shown, strict=True):
+        if figure != "not run":
+            assert f"{means(f'mnist-depth-{depth}', 'error', method=method):.2f}" == figure
+
+
+def test_the_figures_of_synthetic_gradients_in_time_are_those_of_the_results():
+    shown = re.search(r"it reaches ([\d.]+) nats.*?\nat ([\d.]+)", README).groups()
+    assert shown == tuple(f"{means('two-lag', 'loss', method=m, window=2):.3f}" for m in ("dni", "bptt"))
