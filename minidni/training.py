@@ -14,6 +14,7 @@ from .arrays import Array, device_of, to_device
 from .arrays.checks import expect_array, expect_indices, expect_not_negative, expect_number, expect_positive
 from .data import Batches, batches
 from .nn import Layer, Loss, Optimiser, SoftmaxCrossEntropy, clip_norm, gradient_norm
+from .nn.modes import evaluating
 from .nn.non_finite import first_non_finite
 
 
@@ -191,20 +192,9 @@ def _validate(net: Layer, loss: Loss, x: Array, labels: Array) -> dict[str, floa
 
 def _outputs(net: Layer, x: Array, labels: Array, batch_size: int) -> Iterator[tuple[Array, Array]]:
     """The network's outputs in evaluation mode, with their labels, batch by batch."""
-    modes = [(layer, layer.training) for layer in _all_layers(net)]
-    net.training = False
-    try:
+    with evaluating(net):
         for xb, yb in batches(x, labels, size=batch_size, seed=0, shuffle=False):
             yield net.forward(xb)[0], yb
-    finally:
-        for layer, mode in modes:  # a container before what is in it, which may differ
-            layer.training = mode
-
-
-def _all_layers(layer: Layer) -> Iterator[Layer]:
-    yield layer
-    for child in layer.children().values():
-        yield from _all_layers(child)
 
 
 @contextmanager

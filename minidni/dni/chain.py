@@ -12,7 +12,8 @@ from ..arrays import Array
 from ..arrays.checks import expect_fraction, expect_not_negative
 from ..bptt import Comparison, compare
 from ..nn import Loss, Optimiser, Sequential
-from .from_above import all_layers, untouched
+from ..nn.modes import evaluating
+from .from_above import untouched
 from .passes import backward
 from .segment import Segment
 from .synthesizer import Synthesizer
@@ -260,13 +261,8 @@ class Chain:
 
     def predict(self, x: Array) -> Array:
         """The output with all layers in evaluation mode, which is undone afterwards."""
-        modes = [(layer, layer.training) for layer in all_layers(self.net)]
-        self.net.training = False
-        try:
+        with evaluating(self.net):
             return self.net.forward(x)[0]
-        finally:
-            for layer, mode in modes:
-                layer.training = mode
 
     def boundaries(self, x: Array, labels: Array) -> tuple[list[Array], list[Array]]:
         """What flows at each segment's upper end: h, and the true dL/dh, from the bottom. Leaves no trace."""

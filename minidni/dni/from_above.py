@@ -14,6 +14,7 @@ import numpy as np
 from ..arrays import Array, array_module, device_of, to_device
 from ..arrays.checks import expect_generator, expect_positive
 from ..nn import Cache, Dropout, Layer, NamedArrays
+from ..nn.modes import all_layers
 from .checks import expect_network, expect_signal
 from .passes import backward, forward
 from .signals import Signal
@@ -144,13 +145,6 @@ def untouched(net: Layer) -> Iterator[None]:
             a[...] = old
         for generator, state in zip(generators, states, strict=True):
             generator.state = state
-
-
-def all_layers(layer: Layer) -> Iterator[Layer]:
-    """The layer, and all inside it."""
-    yield layer
-    for child in layer.children().values():
-        yield from all_layers(child)
 
 
 #: A layer's parameters -> name -> the matrix that stands for the weights of that name on the way back.
