@@ -8,8 +8,8 @@ import numpy as np
 
 from ..data import Dataset, load_mnist, mnist1d
 from ..dni import Chain, Synthesizer, networks
-from ..dni.from_above import all_layers
 from ..nn import Adam, BatchNorm, Layer
+from ..nn.modes import all_layers
 from ..nn.schedules import cosine_decay
 from .bootstrap import CURVES, accuracy, cuts, make_chain, minibatches
 from .loop import progress
