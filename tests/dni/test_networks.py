@@ -162,3 +162,23 @@ def test_normalised_input_makes_one_rate_suit_triggers_of_any_size(size):
                 errors[normalise] = float(synthesizer.fit(size * h + size, h @ W / 64))
     assert errors["batch"] < 1e-6 and errors["running"] < 1e-6
     assert size == 1 or not errors[None] < 0.9
+
+
+def test_a_synthesizer_leaves_its_net_as_a_net():
+    """It saves the gradient by the trigger for itself alone: afterwards the net has a whole backward still."""
+    net, rng = networks.linear(4, rng=0, dtype=np.float64), np.random.default_rng(0)
+    synthesizer = Synthesizer(net, SGD(0.1))
+    synthesizer.fit(rng.standard_normal((3, 4)), rng.standard_normal((3, 4)))
+    assert check_gradients(net, rng.standard_normal((3, 4))).ok
+
+
+def test_the_scale_may_be_changed_to_any_number_and_keeps_the_dtype():
+    synthesizer = Synthesizer(Linear(4, 4, rng=0), SGD(0.1), zero_start=False)
+    h = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    whole = synthesizer.predict(h)
+    synthesizer.scale = np.float64(0.5)
+    half = synthesizer.predict(h)
+    assert half.dtype == np.float32
+    close(half, whole / 2, 1e-6)
+    with pytest.raises(ValueError, match="scale is nan, expected a finite number"):
+        synthesizer.scale = float("nan")
