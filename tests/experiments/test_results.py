@@ -65,6 +65,10 @@ CLAIMS = {
         {"window": 3},  # twice the windows: bptt stays where it was
         lambda row: row["solved"] >= 6 if row["method"] == "dni" else row["solved"] <= 5,
     ),
+    "copy-updates-48000": (
+        {"window": 3},  # four times the windows bring no more than twice
+        lambda row: row["solved"] in (6, 7) if row["method"] == "dni" else row["solved"] == 5,
+    ),
     "copy-windows": ({"length": 12}, lambda row: row["solved"] == 7 if row["window"] == 8 else row["solved"] >= 11),
     "repeat-copy": ({"window": 3}, lambda row: row["reached"] == 7),  # with and without synthetic gradients alike
     "char-lm": ({"method": "bptt"}, lambda row: row["bits"] < 2.1),
