@@ -41,11 +41,15 @@ def run_solution(lesson: Lesson) -> Outcome:
     return Outcome(notebook, time.perf_counter() - started, error)
 
 
-def walk_as_learner(lesson: Lesson) -> str:
+def walk_as_learner(lesson: Lesson, *, to_the_end: bool = True) -> str:
     """Work through the lesson as a learner does, and return what went wrong, or "".
 
     The learner's notebook is run until it stops, which it may do only at the NotImplementedError of the first
     unsolved exercise; that one is solved, the cells behind it are run again, and so on to the end.
+
+    Args:
+        lesson: the lesson.
+        to_the_end: False to stop behind the check of the last exercise: what follows is the same as in the solution.
     """
     notebook = _parsed(lesson, lesson.student_path)
     student = notebook.cells
@@ -64,11 +68,14 @@ def walk_as_learner(lesson: Lesson) -> str:
             counts[index] = cells[index].get("execution_count")
         return None
 
+    checks = [index for index, cell in enumerate(lesson.cells) if cell.role == "test"]
+    end = len(student) if to_the_end or not checks else checks[-1] + 1
+
     def run_until_it_stops(start: int) -> tuple[int, CellExecutionError | None]:
-        for index in range(start, len(student)):
+        for index in range(start, end):
             if student[index].cell_type == "code" and (failure := run(student, index)):
                 return index, failure
-        return len(student), None
+        return end, None
 
     def where(index: int) -> str:
         return f"{lesson.source.name}:{lesson.cells[index].marker}"

@@ -61,7 +61,7 @@ def test_a_step_counts_the_same_whatever_else_counts_in_its_window():
 
 
 def test_the_methods_differ_in_nothing_but_what_comes_from_beyond_the_window():
-    few = {"updates": 60, "windows": (3,)}
+    few = {"updates": 150, "windows": (3,)}
     found = rows("copy", scale=0.0, auxiliary=0.0, **few)
     bptt, dni, both = (numbers(found[method, 3]) for method in ("bptt", "dni", "dni+auxiliary"))
     assert bptt == dni == both
