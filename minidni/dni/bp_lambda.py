@@ -7,7 +7,7 @@ from ..arrays.checks import expect_array, expect_fraction
 from ..bptt.checks import scratch_gradients
 from ..nn import Linear, Optimiser
 from .checks import got, where_mask
-from .synthesizer import Synthesizer, _ratio
+from .synthesizer import Synthesizer, relative
 
 
 class TracedSynthesizer(Synthesizer):
@@ -64,18 +64,14 @@ class TracedSynthesizer(Synthesizer):
         Returns:
             The relative error before the step, as in `Synthesizer`.
         """
-        where = f"{self!r}.fit"
-        y = self._forward("fit", trigger, context, mask, training=True)
-        expect_array(where, "message", message, y.shape, dtype=y.dtype, device=device_of(y))
-        xp, (B, S) = array_module(y), y.shape
-        target = message * B
-        off = y - target  # -delta
+        where, (off, target) = f"{self!r}.fit", self._miss(trigger, message, context, mask)  # off is -delta
+        xp, (B, S) = array_module(off), off.shape
         if mask is not None:
-            trigger, off, target = (where_mask(where, mask, a) for a in (trigger, off, target))
+            trigger = where_mask(where, mask, trigger)
         # e[b, i, j, k] = de_i/dW[j, k], row S of j the bias; dg_i/dW[j, k] is s_j where i = k.
-        trace = xp.zeros((B, S, S + 1, S), y.dtype)
+        trace = xp.zeros((B, S, S + 1, S), off.dtype)
         if jacobian is not None and self._trace is not None:
-            expect_array(where, "jacobian", jacobian, (B, S, S), dtype=y.dtype, device=device_of(y))
+            expect_array(where, "jacobian", jacobian, (B, S, S), dtype=off.dtype, device=device_of(off))
             expect_array(where, "trigger", trigger, (len(self._trace), S))
             xp.matmul(self.scale * self.lam * jacobian, self._trace.reshape(B, S, -1), out=trace.reshape(B, S, -1))
         i = xp.arange(S)
@@ -89,7 +85,7 @@ class TracedSynthesizer(Synthesizer):
         self.net.grads.W += gradient[:S]
         self.net.grads.b += gradient[S]
         self.optimizer.step(self.net)
-        return _ratio(off, target)
+        return relative(off, target)
 
     def forget(self) -> None:
         """Drop the trace, at the start of new sequences."""

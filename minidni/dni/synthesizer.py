@@ -93,14 +93,9 @@ class Synthesizer(Signal):
             The relative error before the step, |predicted - message| / |message| with scale 1: a 0-d array, on the
             trigger's device; 0 if both are zero, infinity if only the message is.
         """
-        y = self._forward("fit", trigger, context, mask, training=True)
-        expect_array(f"{self!r}.fit", "message", message, y.shape, dtype=y.dtype, device=device_of(y))
-        target = message * self._units(trigger)
-        off = y - target
-        if mask is not None:
-            off, target = where_mask(f"{self!r}.fit", mask, off), where_mask(f"{self!r}.fit", mask, target)
+        off, target = self._miss(trigger, message, context, mask)
         self._descend(trigger, off)
-        return _ratio(off, target)
+        return relative(off, target)
 
     def gradient(self, h: Array, labels: Array | None = None) -> Array:
         """`predict`, as a signal: labels are the context of a conditional synthesizer, and passed over otherwise."""
@@ -136,6 +131,14 @@ class Synthesizer(Signal):
         y, self._cache = self.net.forward(x, cache=self._cache)
         return y
 
+    def _miss(self, trigger: Array, message: Array, context: Array | None, mask: Array | None) -> tuple[Array, Array]:
+        """How far the prediction is off, y - target, and the target, of one example; 0 where the mask is False."""
+        where, y = f"{self!r}.fit", self._forward("fit", trigger, context, mask, training=True)
+        expect_array(where, "message", message, y.shape, dtype=y.dtype, device=device_of(y))
+        target = message * self._units(trigger)
+        off = y - target
+        return (off, target) if mask is None else (where_mask(where, mask, off), where_mask(where, mask, target))
+
     def _descend(self, trigger: Array, off: Array) -> None:
         """A step down the gradient of the mean over the rows of 1/2 |off|^2, off = y - target."""
         first = _first_layer(self.net)
@@ -156,7 +159,7 @@ class Synthesizer(Signal):
             return trigger
         if not n:
             raise ValueError(f"{where}: context was given, but the network has no columns for it; expected none")
-        leading = trigger.shape[:1] if trigger.ndim == 4 else trigger.shape[:-1]
+        leading = _leading(trigger)
         if hasattr(context, "dtype") and context.dtype.kind in "iu":
             expect_array(where, "context", context, leading, dtype=context.dtype)
             context = hot_labels(where, "context", context, n, like=trigger)
@@ -174,15 +177,20 @@ class Synthesizer(Signal):
         return f"Synthesizer({self.net._name()})"
 
 
+def _leading(trigger: Array) -> tuple[int, ...]:
+    """The axes over which losses are means: all but the features, or the first alone of images."""
+    return trigger.shape[:1] if trigger.ndim == 4 else trigger.shape[:-1]
+
+
 def _rows(trigger: Array) -> int:
-    return trigger.shape[0] if trigger.ndim == 4 else math.prod(trigger.shape[:-1])
+    return math.prod(_leading(trigger))
 
 
 def _features(trigger: Array) -> int:
     return 1 if trigger.ndim == 4 else -1
 
 
-def _ratio(off: Array, target: Array) -> Array:
+def relative(off: Array, target: Array) -> Array:
     """|off| / |target|, 0 for 0 / 0, without waiting for a GPU."""
     xp = array_module(off)
     a, b = (xp.sqrt(xp.square(x, dtype=np.float64).sum()) for x in (off, target))

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import count, pairwise
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ..data import Dataset, batches, mnist1d
 from ..dni import Chain, Synthesizer, Zero, networks
-from ..nn import Adam, BatchNorm, Linear, Optimiser, ReLU, Sequential, SoftmaxCrossEntropy
+from ..nn import Adam, Optimiser, Sequential, SoftmaxCrossEntropy
 from ..nn.schedules import cosine_decay
+from .classifiers import fully_connected
 from .loop import progress
 from .registry import experiment
 from .rows import Row, measured
@@ -128,11 +129,7 @@ def make_chain(
     zero_start: bool = True,
 ) -> Chain:
     """A network with the method's signals at these cuts; its weights are the same whatever these are."""
-    rng = np.random.default_rng(2 * seed)
-    widths = [n_in, *[width] * depth]
-    hidden = [Sequential(Linear(a, b, rng=rng), BatchNorm(b), ReLU()) for a, b in pairwise(widths)]
-    hidden[0][0].needs_dx = False
-    net = Sequential(*hidden, Linear(width, 10, rng=rng))
+    net = Sequential(*fully_connected(n_in, width, depth, 10, seed))
     optimiser: Callable[[], Optimiser] = partial(Adam, partial(cosine_decay, lr=lr, total=updates))
     synthesizer_rng = np.random.default_rng(2 * seed + 1)
 

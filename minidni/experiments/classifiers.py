@@ -42,12 +42,12 @@ def chance(*, data: str, batch: int, held_out: int, **_: object) -> dict[str, fl
     return {"always the same answer": error}
 
 
-def fully_connected(dataset: Dataset, hidden: int, depth: int, seed: int) -> list[Layer]:
+def fully_connected(n_in: int, hidden: int, depth: int, n_out: int, seed: int) -> list[Layer]:
     """`depth` hidden layers (linear map, batch norm, ReLU) and a linear read-out, the same for all methods."""
     rng = np.random.default_rng(2 * seed)
-    widths = [dataset.features, *[hidden] * depth]
+    widths = [n_in, *[hidden] * depth]
     layers: list[Layer] = [Sequential(Linear(a, b, rng=rng), BatchNorm(b), ReLU()) for a, b in pairwise(widths)]
-    return without_dx([*layers, Linear(hidden, dataset.n_classes, rng=rng)])
+    return without_dx([*layers, Linear(hidden, n_out, rng=rng)])
 
 
 def without_dx(layers: list[Layer]) -> list[Layer]:

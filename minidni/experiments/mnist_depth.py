@@ -102,7 +102,7 @@ def mnist_depth(
         for method in methods:
             with measured(method=method, data=data, depth=depth, boundaries=boundaries, seed=seed) as row:
                 row["updates"] = total
-                layers = fully_connected(dataset, hidden, depth, seed)
+                layers = fully_connected(dataset.features, hidden, depth, dataset.n_classes, seed)
                 if boundaries == "last":
                     layers = [Sequential(*layers[:-1]), layers[-1]]
                 rng = np.random.default_rng(2 * seed + 1)

@@ -58,7 +58,7 @@ def random_updates(
     for method, probability in [("frozen", 0.0), ("backprop", 1.0), *(("cdni", p) for p in probabilities)]:
         with measured(method=method, data=data, depth=depth, probability=probability, seed=seed) as row:
             row["minibatches"] = total
-            layers = fully_connected(dataset, hidden, depth, seed)
+            layers = fully_connected(dataset.features, hidden, depth, dataset.n_classes, seed)
             rng = np.random.default_rng(2 * seed + 1)
             signals = [signal_of(method, hidden, dataset.n_classes, rng, synthesizer_lr) for _ in range(depth)]
             # An optimiser counts the updates that it makes.

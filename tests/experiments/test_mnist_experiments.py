@@ -50,7 +50,7 @@ def test_all_methods_start_alike_and_update_equally_often():
     rows = list(experiment.rows([1], experiment.settings(quick=True) | {"epochs": 1}))
     assert len({row["updates"] for row in rows}) == 1
     digits = load("digits")
-    first, second = (fully_connected(digits, 8, 3, seed=5) for _ in range(2))
+    first, second = (fully_connected(digits.features, 8, 3, digits.n_classes, seed=5) for _ in range(2))
     assert all(
         np.array_equal(a, b)
         for x, y in zip(first, second, strict=True)
@@ -60,7 +60,7 @@ def test_all_methods_start_alike_and_update_equally_often():
 
 def test_a_frozen_trunk_stays_and_only_its_running_statistics_move():
     digits = load("digits")
-    layers = fully_connected(digits, 8, 2, seed=5)
+    layers = fully_connected(digits.features, 8, 2, digits.n_classes, seed=5)
     chain = chain_of(layers, [Zero()] * 2, trunk_rate=1e-2, head_rate=1e-2)
     before = [slab.copy() for slab in chain.net.params.slabs]
     step_of(chain, "frozen")(digits.x_train[:50], digits.y_train[:50])
