@@ -7,9 +7,10 @@ Reading order, each floor standing on the one before:
 3. `gradcheck`  is a hand-written backward the derivative of its forward?
 4. `bptt`       back-propagation through time: whole, in windows, step by step, and forwards
 5. `dni`        synthetic gradients: synthesizers, other signals, segments and chains
-6. `data`       sets inside the package, loaders, generators, minibatches
-7. `training`   a loop with history, for when the loop itself is not the point
-8. `experiments` claims that run: `python -m minidni experiment --list`
+6. `locking`    what waits for what: timelines, simulated and measured, and workers
+7. `data`       sets inside the package, loaders, generators, minibatches
+8. `training`   a loop with history, for when the loop itself is not the point
+9. `experiments` claims that run: `python -m minidni experiment --list`
 """
 
 from . import bptt, data, dni

@@ -16,7 +16,7 @@ and where it is known `floor`, the lowest there is.
 """
 
 from .adding import Adding
-from .batches import Batches, batches
+from .batches import Batches, Minibatches, batches
 from .copying import Copying, Episodes, RepeatCopying
 from .curriculum import Curriculum
 from .dataset import Dataset
@@ -40,6 +40,7 @@ __all__ = [
     "Dataset",
     "DelayedXor",
     "Episodes",
+    "Minibatches",
     "RepeatCopying",
     "Sequences",
     "Stream",

@@ -88,6 +88,36 @@ def batches(
     return Batches(arrays, rng.permutation(n) if shuffle else None, size, skip, total)
 
 
+class Minibatches:
+    """Minibatch k of a run without end, epoch after epoch: `x, labels = minibatches(k)`.
+
+    The same k gives the same minibatch, whoever asks, so workers need not be handed what they can ask for, and a run is
+    resumed at any k. The order is that of `batches`, with `drop_last`.
+
+    Args:
+        *arrays: with equally many rows.
+        size: rows in a minibatch.
+        seed: of the order.
+
+    Attributes:
+        per_epoch: minibatches in an epoch.
+    """
+
+    def __init__(self, *arrays: Array, size: int, seed: int):
+        self.arrays, self.size, self.seed = arrays, size, seed
+        self.per_epoch = len(batches(*arrays, size=size, seed=seed, drop_last=True))
+        self._epoch: tuple[int, Batches] | None = None
+
+    def __call__(self, k: int) -> tuple[Array, ...]:
+        """The rows of minibatch k, of each of the arrays."""
+        epoch, position = divmod(k, self.per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = epoch, batches(*self.arrays, size=self.size, seed=self.seed, epoch=epoch, drop_last=True)
+        some = self._epoch[1]
+        some.position = position
+        return next(some)
+
+
 def _rows(where: str, arrays: tuple[Array, ...]) -> int:
     if not arrays:
         raise TypeError(f"{where}: no arrays, expected at least one")

@@ -4,9 +4,9 @@ from ..arrays import Array
 from ..nn import Cache, Layer
 
 
-def forward(net: Layer, x: Array) -> tuple[Array, Cache]:
-    """x -> y, cache."""
-    y, *_, cache = net.forward(x)
+def forward(net: Layer, x: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
+    """x -> y, cache; with an old cache, in its memory."""
+    y, *_, cache = net.forward(x, cache=cache)
     return y, cache
 
 

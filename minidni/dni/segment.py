@@ -48,17 +48,25 @@ class Segment:
         self.clip = None if clip is None else expect_number("Segment", "clip", clip, open_low=True)
         self.name = net._name() if name is None else str(name)
 
-    def forward(self, x: Array) -> tuple[Array, Cache]:
-        """x -> h, cache."""
-        return forward(self.net, x)
+    def forward(self, x: Array, cache: Cache | None = None) -> tuple[Array, Cache]:
+        """x -> h, cache; h lies in the memory of the old cache, if one is handed in."""
+        return forward(self.net, x, cache)
 
-    def update(self, dh: Array, cache: Cache) -> Array | None:
-        """From dL/dh, or what is used in its place: a step of the optimiser; returns dx."""
-        self.net.zero_grads()
-        dx = backward(self.net, dh, cache)
+    def backward(self, dh: Array, cache: Cache) -> Array | None:
+        """From dL/dh, or what is used in its place: dx; adds to the gradients."""
+        return backward(self.net, dh, cache)
+
+    def apply(self) -> None:
+        """A step of the optimiser with the gradients that are there, clipped."""
         if self.clip is not None:
             clip_norm(self.net, self.clip)
         self.optimizer.step(self.net)
+
+    def update(self, dh: Array, cache: Cache) -> Array | None:
+        """From dL/dh, or what is used in its place: backward from zero gradients, and a step; returns dx."""
+        self.net.zero_grads()
+        dx = self.backward(dh, cache)
+        self.apply()
         return dx
 
     def step(self, x: Array, labels: Array | None = None) -> "Taken":
