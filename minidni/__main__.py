@@ -1,4 +1,4 @@
-"""The command line: `python -m minidni gradcheck NAME [--seed n]` and `python -m minidni experiment NAME ...`."""
+"""The command line: `python -m minidni gradcheck NAME`, `experiment NAME` and `speedup`."""
 
 import argparse
 import sys
@@ -19,12 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     gradcheck.add_argument("name", metavar="NAME", help="the layer or loss")
     gradcheck.add_argument("--seed", type=int, default=0, help="of the sizes, weights and inputs (default 0)")
     commands.add_parser("experiment", help="run an experiment over several seeds and print a table", add_help=False)
+    commands.add_parser("speedup", help="time a step with one worker and with several", add_help=False)
     if arguments is None:
         arguments = sys.argv[1:]
     if arguments[:1] == ["experiment"]:
         from .experiments import command
 
         return command.main(arguments[1:])  # which reads the rest itself
+    if arguments[:1] == ["speedup"]:
+        from .experiments import speedup_command
+
+        return speedup_command.main(arguments[1:])
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()

@@ -19,6 +19,7 @@ from .random_updates import random_updates
 from .registry import EXPERIMENTS, Experiment, experiment, find
 from .rows import Row, measured
 from .sequential_digits import sequential_digits
+from .speedup import speedup
 from .table import document, table
 from .two_clocks import two_clocks
 from .two_lag import two_lag, two_lag_reach
@@ -44,6 +45,7 @@ __all__ = [
     "random_updates",
     "repeat_copy",
     "sequential_digits",
+    "speedup",
     "table",
     "two_clocks",
     "two_lag",

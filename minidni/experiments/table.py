@@ -40,6 +40,7 @@ def table(results: Mapping[str, Any]) -> str:
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in results["settings"].items()}
     measures = {**experiment.measures, **TIMES}
     what = [name for name in rows[0] if name not in {*measures, "seed", "stopped"}] if rows else []
+    measures = {name: unit for name, unit in measures.items() if any(name in row for row in rows)}
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(as_text(row.get(name, "")) for name in what), []).append(row)

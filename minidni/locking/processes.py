@@ -152,6 +152,7 @@ def work(
     else:
         try:
             port = plan.faulty(ProcessPort(rings, rank), rank)
+            blas.warm_up()
             drive(worker, plan.mode, port, ProcessControl(shared, plan), plan.patience)
             answer = worker.outcome()
         except Stopped:

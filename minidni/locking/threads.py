@@ -28,15 +28,11 @@ class Threads:
         errors: list[tuple[Worker, BaseException]] = []
 
         def work(worker: Worker) -> None:
+            port = plan.faulty(ThreadPort(queues, worker.rank), worker.rank)
             try:
+                blas.warm_up()
                 with stream(worker.device):
-                    drive(
-                        worker,
-                        plan.mode,
-                        plan.faulty(ThreadPort(queues, worker.rank), worker.rank),
-                        control,
-                        plan.patience,
-                    )
+                    drive(worker, plan.mode, port, control, plan.patience)
             except Stopped:
                 pass
             except BaseException as error:

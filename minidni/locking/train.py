@@ -55,6 +55,7 @@ def train(
     capacity: int = 2,
     pending: int = 16,
     lag: int = 0,
+    learn_every: int = 1,
     devices: Sequence[str] | None = None,
     blas_threads: int | None = None,
     patience: float = 30.0,
@@ -84,6 +85,7 @@ def train(
         capacity: messages that wait between two workers before the sender does: a slow worker slows the others.
         pending: triggers that wait for their targets; older ones are given up.
         lag: targets are learned from only when so many later ones have come, as in `Chain.decoupled`.
+        learn_every: a target is sent back, and learned from, for every so many minibatches.
         devices: for each worker "cpu", "cuda" or "cuda:N"; None for where the chain is.
         blas_threads: for each worker; None for its share of the cores.
         patience: seconds after which a worker gives up waiting for another.
@@ -113,6 +115,7 @@ def train(
         micro_batches=micro_batches,
         capacity=capacity,
         pending=pending,
+        learn_every=learn_every,
         log=log,
         trace=trace,
     )
@@ -131,8 +134,8 @@ def train(
     _expect_signals(chain, mode, carrier)
 
     def workers() -> list[Worker]:
-        options = {"micro_batches": micro_batches, "pending": pending, "lag": lag, "log": log, "trace": trace}
-        return _workers(chain, source, n, replicas, devices, **options)
+        options = {"micro_batches": micro_batches, "pending": pending, "lag": lag, "learn_every": learn_every}
+        return _workers(chain, source, n, replicas, devices, log=log, trace=trace, **options)
 
     shapes, message_bytes = _messages(chain, source, replicas * micro_batches)
     plan = Plan(mode, capacity, patience, blas_threads, tuple(faults), checkpoints, message_bytes)

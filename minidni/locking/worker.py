@@ -37,6 +37,7 @@ class Worker:
         micro_batches: into how many parts a locked chain cuts its minibatches.
         pending: the most triggers that wait for their targets; older ones are given up.
         lag: targets are learned from only when so many later ones have come.
+        learn_every: a target is sent back for every so many minibatches.
         log: every so many minibatches the topmost worker takes down the loss.
         trace: how many spans it remembers, the last ones.
         input_shape: of one example of its input, for a synthetic one.
@@ -57,6 +58,7 @@ class Worker:
     micro_batches: int = 1
     pending: int = 16
     lag: int = 0
+    learn_every: int = 1
     log: int = 1
     trace: int = 10_000
     input_shape: tuple[int, ...] = ()
