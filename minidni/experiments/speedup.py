@@ -33,14 +33,14 @@ class Constant:
 
 
 def arithmetic(
-    *, layers: int, width: int, batch: int, workers: int, micro_batches: int, learn_every: int, **_: object
+    *, layers: int, width: int, batch: int, workers: int, micro_batches: int, learn_rows: float, **_: object
 ) -> dict[str, float]:
     """What the products of a step cost, and the most that cutting them evenly could bring."""
     if not 2 <= workers <= layers:
         raise ValueError(f"workers is {workers} with layers={layers}, expected from 2 to as many as there are layers")
     if batch % (workers * micro_batches):
         raise ValueError(f"batch is {batch}, expected a multiple of {workers * micro_batches}, workers x micro_batches")
-    most = max(work(layers, workers, stage, learn_every) for stage in range(workers))
+    most = max(work(layers, workers, stage, learn_rows) for stage in range(workers))
     return {
         "GFLOP a step": (3 * layers - 1) * 2 * batch * width**2 / 1e9,
         "ideal speed-up, data-parallel": workers,
@@ -54,13 +54,13 @@ def cuts(layers: int, workers: int) -> list[int]:
     return [layers * i // workers for i in range(workers + 1)]
 
 
-def work(layers: int, workers: int, stage: int, learn_every: int) -> float:
+def work(layers: int, workers: int, stage: int, learn_rows: float) -> float:
     """Matrix products of a decoupled segment in a step: three a layer, and for its synthesizer one, and two to learn.
 
     The bottom layer needs no dx, and there is no synthesizer at the top.
     """
     at = cuts(layers, workers)
-    return 3 * (at[stage + 1] - at[stage]) - (stage == 0) + (1 + 2 / learn_every) * (stage < workers - 1)
+    return 3 * (at[stage + 1] - at[stage]) - (stage == 0) + (1 + 2 * learn_rows) * (stage < workers - 1)
 
 
 @experiment(
@@ -81,7 +81,7 @@ def speedup(
     micro_batches: int = 4,
     rounds: int = 7,
     steps: int = 12,
-    learn_every: int = 2,
+    learn_rows: float = 0.5,
     optimizer: Literal["sgd", "adam"] = "sgd",
 ) -> Iterator[Row]:
     """Two workers that are decoupled take more steps a second than one, or than two that wait for each other.
@@ -109,11 +109,11 @@ def speedup(
         micro_batches: of gpipe.
         rounds: in each of which all modes take their turn.
         steps: of a turn.
-        learn_every: the synthesizers learn from every so many minibatches; they predict for all.
+        learn_rows: the share of a minibatch's rows from which the synthesizers learn; they predict for all.
         optimizer: of layers and synthesizers.
     """
     modes = ("one", *(mode for mode in modes if mode != "one"))
-    task = Task(layers, width, batch, transport, workers, micro_batches, steps, learn_every, optimizer, seed)
+    task = Task(layers, width, batch, transport, workers, micro_batches, steps, learn_rows, optimizer, seed)
     times: dict[Mode, list[float]] = {mode: [] for mode in modes}
     for _ in progress(range(rounds), f"speedup {transport}"):
         for mode in modes:
@@ -141,7 +141,7 @@ class Task:
     workers: int
     micro_batches: int
     steps: int
-    learn_every: int
+    learn_rows: float
     optimizer: str
     seed: int
 
@@ -165,7 +165,7 @@ class Task:
         if mode == "data-parallel":
             return train_so(self.chain(1), replicas=self.workers, blas_threads=1)
         if mode == "decoupled":
-            return train_so(self.chain(self.workers), blas_threads=1, learn_every=self.learn_every)
+            return train_so(self.chain(self.workers), blas_threads=1, learn_rows=self.learn_rows)
         parts = self.micro_batches if mode == "gpipe" else 1
         return train_so(self.chain(self.workers), mode="locked", micro_batches=parts, blas_threads=1)
 

@@ -59,13 +59,12 @@ def decoupled(me: Worker) -> Program:
         with me.span("backward", k):
             segment.net.zero_grads()
             dx = segment.backward(dh, cache)
-        if k % me.learn_every == 0:
-            yield from me.send_down(k, dx)
+        yield from me.send_target(k, dx)
         yield from average(me, k)
         with me.span("update", k):
             segment.apply()
-        if me.above is not None and k % me.learn_every == 0:
-            me.triggers[k] = h.copy(), labels
+        if me.above is not None:
+            me.triggers[k] = h[: me.n_learned(h)].copy(), labels[: me.n_learned(h)]
             while len(me.triggers) > me.pending:
                 del me.triggers[next(iter(me.triggers))]
                 me.counts["given up"] += 1
@@ -95,8 +94,7 @@ def unlocked(me: Worker) -> Program:
         with me.span("backward", k):
             segment.net.zero_grads()
             dx = segment.backward(dh, cache)
-        if k % me.learn_every == 0:
-            yield from me.send_down(k, dx, 0, x, labels)  # the gradient there is dx at x
+        yield from me.send_target(k, dx, x, labels)  # the gradient there is dx at x
         yield from average(me, k)
         with me.span("update", k):
             segment.apply()

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-from ..arrays.checks import expect_not_negative, expect_positive
+from ..arrays.checks import expect_not_negative, expect_number, expect_positive
 from ..dni import Chain
 from ..dni.from_above import FromAbove, untouched
 from .checkpoints import Checkpoints
@@ -55,7 +55,7 @@ def train(
     capacity: int = 2,
     pending: int = 16,
     lag: int = 0,
-    learn_every: int = 1,
+    learn_rows: float = 1.0,
     devices: Sequence[str] | None = None,
     blas_threads: int | None = None,
     patience: float = 30.0,
@@ -85,7 +85,7 @@ def train(
         capacity: messages that wait between two workers before the sender does: a slow worker slows the others.
         pending: triggers that wait for their targets; older ones are given up.
         lag: targets are learned from only when so many later ones have come, as in `Chain.decoupled`.
-        learn_every: a target is sent back, and learned from, for every so many minibatches.
+        learn_rows: from which share of a minibatch's rows signals learn, above 0; less work for the worker below.
         devices: for each worker "cpu", "cuda" or "cuda:N"; None for where the chain is.
         blas_threads: for each worker; None for its share of the cores.
         patience: seconds after which a worker gives up waiting for another.
@@ -115,7 +115,6 @@ def train(
         micro_batches=micro_batches,
         capacity=capacity,
         pending=pending,
-        learn_every=learn_every,
         log=log,
         trace=trace,
     )
@@ -124,6 +123,9 @@ def train(
         raise ValueError(
             f"{where}: micro_batches is {micro_batches} in mode {mode!r}, expected 1: they are for 'locked'"
         )
+    learn_rows = expect_number(where, "learn_rows", learn_rows, 0, open_low=True)
+    if learn_rows > 1 or (learn_rows < 1 and any(segment.net.n_outputs > 1 for segment in chain)):
+        raise ValueError(f"{where}: learn_rows is {learn_rows:g}, expected at most 1, and 1 where layers are recurrent")
     if lag >= pending:
         raise ValueError(f"{where}: lag is {lag} with pending={pending}, expected a smaller lag")
     if checkpoints is not None and not isinstance(checkpoints, Checkpoints):
@@ -134,7 +136,7 @@ def train(
     _expect_signals(chain, mode, carrier)
 
     def workers() -> list[Worker]:
-        options = {"micro_batches": micro_batches, "pending": pending, "lag": lag, "learn_every": learn_every}
+        options = {"micro_batches": micro_batches, "pending": pending, "lag": lag, "learn_rows": learn_rows}
         return _workers(chain, source, n, replicas, devices, log=log, trace=trace, **options)
 
     shapes, message_bytes = _messages(chain, source, replicas * micro_batches)

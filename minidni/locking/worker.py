@@ -1,5 +1,6 @@
 """Worker: a segment, its place among the others, and what it has heard and not yet used."""
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
@@ -37,7 +38,7 @@ class Worker:
         micro_batches: into how many parts a locked chain cuts its minibatches.
         pending: the most triggers that wait for their targets; older ones are given up.
         lag: targets are learned from only when so many later ones have come.
-        learn_every: a target is sent back for every so many minibatches.
+        learn_rows: from which share of a minibatch's rows, the first ones, the signal below learns.
         log: every so many minibatches the topmost worker takes down the loss.
         trace: how many spans it remembers, the last ones.
         input_shape: of one example of its input, for a synthetic one.
@@ -58,7 +59,7 @@ class Worker:
     micro_batches: int = 1
     pending: int = 16
     lag: int = 0
-    learn_every: int = 1
+    learn_rows: float = 1.0
     log: int = 1
     trace: int = 10_000
     input_shape: tuple[int, ...] = ()
@@ -180,6 +181,20 @@ class Worker:
         if self.below is not None:
             assert dx is not None
             yield Send(self.below, Message(k, part, (dx, *more)))
+
+    def send_target(self, k: int, dx: Array | None, *more: Array) -> Program:
+        """Hand the worker below dx, and more, of the rows from which it learns: as if they were the whole minibatch."""
+        if self.below is None:
+            return
+        assert dx is not None
+        rows = self.n_learned(dx)
+        if rows < len(dx):
+            dx, more = dx[:rows] * (len(dx) / rows), tuple(array[:rows] for array in more)
+        yield from self.send_down(k, dx, 0, *more)
+
+    def n_learned(self, rows: Array) -> int:
+        """How many of these rows a signal learns from."""
+        return math.ceil(self.learn_rows * len(rows))
 
     def send_end(self) -> Program:
         """Tell the neighbours that nothing more will come."""
