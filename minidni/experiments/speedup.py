@@ -3,12 +3,12 @@
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
+from ..arrays import Array, to_device
 from ..dni import Chain, Segment, Synthesizer, networks
 from ..locking import Run, train
 from ..nn import SGD, Adam, Linear, Loss, Optimiser, ReLU, Sequential, SquaredError
@@ -23,11 +23,11 @@ MODES: tuple[Mode, ...] = ("one", "blas2", "locked", "gpipe", "data-parallel", "
 class Constant:
     """A source that always gives the same minibatch, so that no time is spent on data."""
 
-    def __init__(self, batch: int, width: int, seed: int):
+    def __init__(self, batch: int, width: int, seed: int, device: str):
         rng = np.random.default_rng(seed)
-        self.x, self.labels = rng.standard_normal((2, batch, width)).astype(np.float32)
+        self.x, self.labels = to_device(rng.standard_normal((2, batch, width)).astype(np.float32), device)
 
-    def __call__(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, k: int) -> tuple[Array, Array]:
         """The minibatch, whatever k."""
         return self.x, self.labels
 
@@ -83,6 +83,7 @@ def speedup(
     steps: int = 12,
     learn_rows: float = 0.5,
     optimizer: Literal["sgd", "adam"] = "sgd",
+    device: Literal["cpu", "cuda"] = "cpu",
 ) -> Iterator[Row]:
     """Two workers that are decoupled take more steps a second than one, or than two that wait for each other.
 
@@ -111,9 +112,10 @@ def speedup(
         steps: of a turn.
         learn_rows: the share of a minibatch's rows from which the synthesizers learn; they predict for all.
         optimizer: of layers and synthesizers.
+        device: cpu; or cuda, one GPU, on which each worker has a stream of its own.
     """
     modes = ("one", *(mode for mode in modes if mode != "one"))
-    task = Task(layers, width, batch, transport, workers, micro_batches, steps, learn_rows, optimizer, seed)
+    task = Task(layers, width, batch, transport, workers, micro_batches, steps, learn_rows, optimizer, device, seed)
     times: dict[Mode, list[float]] = {mode: [] for mode in modes}
     for _ in progress(range(rounds), f"speedup {transport}"):
         for mode in modes:
@@ -143,6 +145,7 @@ class Task:
     steps: int
     learn_rows: float
     optimizer: str
+    device: str
     seed: int
 
     def seconds(self, mode: Mode) -> float:
@@ -152,22 +155,21 @@ class Task:
 
     def run(self, mode: Mode, n: int) -> Run:
         """n steps."""
-        train_so = partial(
-            train,
-            source=Constant(self.batch, self.width, self.seed),
-            n=n,
+        alone = mode in ("one", "blas2")
+        return train(
+            self.chain(1 if alone or mode == "data-parallel" else self.workers),
+            Constant(self.batch, self.width, self.seed, self.device),
+            n,
+            mode="decoupled" if mode == "decoupled" else "locked",
             transport=self.transport,
+            replicas=self.workers if mode == "data-parallel" else 1,
+            micro_batches=self.micro_batches if mode == "gpipe" else 1,
+            learn_rows=self.learn_rows if mode == "decoupled" else 1.0,
+            devices=[self.device] * (1 if alone else self.workers),
+            blas_threads=self.workers if mode == "blas2" else 1,
             log=n,
             progress=False,
         )
-        if mode in ("one", "blas2"):
-            return train_so(self.chain(1), blas_threads=1 if mode == "one" else self.workers)
-        if mode == "data-parallel":
-            return train_so(self.chain(1), replicas=self.workers, blas_threads=1)
-        if mode == "decoupled":
-            return train_so(self.chain(self.workers), blas_threads=1, learn_rows=self.learn_rows)
-        parts = self.micro_batches if mode == "gpipe" else 1
-        return train_so(self.chain(self.workers), mode="locked", micro_batches=parts, blas_threads=1)
 
     def chain(self, n: int) -> Chain:
         """The network in n segments."""

@@ -77,9 +77,10 @@ def drive(worker: Worker, mode: str, port: Port, control: Control, patience: flo
             case Send(to, message):
                 wire.send(to, message)
             case Receive():
-                answer = wire.receive(request)
+                answer = wire.receive(request).on(worker.device)
             case Poll(sender):
                 answer = wire.poll(sender)
+                answer = answer and answer.on(worker.device)
             case Done(k):
                 worker.latest = k
                 control.done(worker)

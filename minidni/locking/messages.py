@@ -3,7 +3,7 @@
 import sys
 from typing import NamedTuple
 
-from ..arrays import Array
+from ..arrays import Array, to_device
 
 #: The minibatch of a last message: nothing comes behind it.
 END = sys.maxsize
@@ -26,6 +26,10 @@ class Message(NamedTuple):
     def number(self) -> tuple[int, int]:
         """By which messages of one sender are put in order."""
         return self.minibatch, self.part
+
+    def on(self, device: str) -> "Message":
+        """The same on that device."""
+        return self._replace(arrays=tuple(to_device(array, device) for array in self.arrays))
 
     def copied(self) -> "Message":
         """The same in memory of its own: the arrays of a message lie in the sender's, which will use it again."""

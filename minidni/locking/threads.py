@@ -1,7 +1,8 @@
 """Threads: workers in one process. BLAS lets go of Python's lock, so they compute at the same time."""
 
 import threading
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty, Full, Queue
 from typing import Any
 
@@ -111,13 +112,17 @@ class ThreadPort:
         """All is in the queues."""
 
 
-def stream(device: str) -> Any:
+@contextmanager
+def stream(device: str) -> Iterator[None]:
     """A stream of the thread's own, where the device has streams."""
     if device == "cpu":
-        return nullcontext()
+        yield
+        return
     import cupy
 
-    return cupy.cuda.Stream(non_blocking=True)
+    with cupy.cuda.Device(int(device.partition(":")[2] or 0)), cupy.cuda.Stream(non_blocking=True) as own:
+        yield
+        own.synchronize()
 
 
 def _event(message: Message) -> Any:

@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+from ..arrays import device_of, to_device
 from ..arrays.checks import expect_not_negative, expect_number, expect_positive
 from ..dni import Chain
 from ..dni.from_above import FromAbove, untouched
@@ -186,7 +187,7 @@ def _messages(chain: Chain, source: Source, parts: int) -> tuple[list[tuple[int,
     x, labels = source(0)
     shapes, most = [], 0
     with untouched(chain.net):
-        h = x[: len(x) // parts]
+        h = to_device(x[: len(x) // parts], device_of(chain.net.params.slabs[0]))
         for segment in chain:
             shapes.append(tuple(h.shape[1:]))
             h, _ = segment.forward(h)

@@ -117,9 +117,13 @@ class Worker:
 
     @contextmanager
     def span(self, kind: Kind, k: int, part: int = 0) -> Iterator[None]:
-        """Write down how long the block takes."""
+        """Write down how long the block takes. A GPU works behind it: only an update waits until all is done."""
         start = self.clock()
         yield
+        if kind == "update" and self.device != "cpu":
+            import cupy
+
+            cupy.cuda.get_current_stream().synchronize()
         self.spans.append(Span(self.rank, kind, self.stage, k, start, self.clock(), part))
 
     def rows(self, k: int, part: int = 0) -> tuple[Array, Array]:
