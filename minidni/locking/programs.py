@@ -83,7 +83,7 @@ def unlocked(me: Worker) -> Program:
             x = data
         else:
             assert segment.inputs is not None
-            with me.span("predict", k):
+            with me.span("predict", k, 1):
                 x = segment.inputs.predict(data.reshape(len(data), -1)).reshape(len(data), *me.input_shape)
             yield from learn_inputs(me)
         h, cache = me.forward(k, x, cache)
@@ -131,7 +131,7 @@ def learn_inputs(me: Worker, *, to_the_end: bool = False) -> Program:
     while (message := (yield from _next(me, me.below, to_the_end))) is not None:
         data, _ = me.rows(message.minibatch)
         h = message.arrays[0]
-        with me.span("fit", message.minibatch):
+        with me.span("fit", message.minibatch, 1):
             inputs.fit(data.reshape(len(data), -1), h.reshape(len(h), -1))
 
 

@@ -1,7 +1,6 @@
 """Timeline: what each worker did, and when; simulated and measured ones have the same form."""
 
 import json
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ class Span(NamedTuple):
         minibatch: k.
         start: seconds.
         end: seconds.
-        part: the micro-batch, from 0.
+        part: the micro-batch, from 0; for "predict" and "fit", 1 if it is inputs that are synthetic.
     """
 
     worker: int
@@ -42,7 +41,7 @@ class Timeline:
     """The spans of all workers.
 
     Attributes:
-        spans: in any order.
+        spans: each worker's in the order in which it was busy with them.
         n_workers: how many workers there are, idle ones too.
         cache_bytes: for each segment what one forward pass of one micro-batch keeps for its backward pass.
         title: for pictures and tables.
@@ -137,31 +136,28 @@ class Timeline:
         """For each segment, how many of its updates lie between a forward pass and the update made with it.
 
         0 where the weights that are updated are those the gradient was computed at; in the mean over all minibatches.
-        A trace that begins in the middle counts what it shows.
         """
         return self._updates_between("forward", "update")
 
     def lag(self) -> dict[int, float]:
-        """For each segment, how many updates its synthesizer's segment takes between a prediction and its target.
+        """For each segment, how many updates it takes between a synthetic gradient and learning from the true one.
 
-        In the mean over the targets learned from; a segment without a synthesizer has no entry.
+        In the mean over the targets learned from; a segment without a synthesizer of gradients has no entry.
         """
         return self._updates_between("predict", "fit")
 
     def _updates_between(self, first: Kind, second: Kind) -> dict[int, float]:
-        updates: dict[tuple[int, int], list[float]] = defaultdict(list)
-        begun: dict[tuple[int, int, int], float] = {}
-        for span in sorted(self.spans, key=lambda span: span.start):
-            if span.kind == "update":
-                updates[span.worker, span.segment].append(span.start)
-            if span.kind == first:
-                begun.setdefault((span.worker, span.segment, span.minibatch), span.start)
+        updates: dict[tuple[int, int], int] = defaultdict(int)
+        begun: dict[tuple[int, int, int], int] = {}
         counts: dict[int, list[int]] = defaultdict(list)
         for span in self.spans:
-            since = begun.get((span.worker, span.segment, span.minibatch))
-            if span.kind == second and since is not None:
-                at = updates[span.worker, span.segment]
-                counts[span.segment].append(bisect_left(at, span.start) - bisect_left(at, since))
+            at, key = (span.worker, span.segment), (span.worker, span.segment, span.minibatch)
+            if span.kind == first and span.part == 0:
+                begun[key] = updates[at]
+            if span.kind == second and span.part == 0 and key in begun:
+                counts[span.segment].append(updates[at] - begun[key])
+            if span.kind == "update":
+                updates[at] += 1
         return {segment: sum(some) / len(some) for segment, some in sorted(counts.items())}
 
     def summary(self) -> dict[str, float]:
