@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "dni": {"arrays", "nn", "bptt"},
     "gradcheck": {"arrays", "plots"},
     "data": {"arrays"},
-    "plots": {"gradcheck", "training", "dni"},  # for the types of what they draw
+    "locking": {"arrays", "nn", "bptt", "dni"},
+    "plots": {"gradcheck", "training", "dni", "locking"},  # for the types of what they draw
     "training": {"arrays", "nn", "data", "plots"},
     "examples": {"nn", "dni"},
 }
