@@ -51,9 +51,11 @@ class Checkpoints:
         n = worker.stages * worker.replicas
         with whole_file(self._part(worker.latest, worker.rank, n)) as file:
             pickle.dump(worker.state(), file, protocol=pickle.HIGHEST_PROTOCOL)
-        if self.keep is not None:
-            for k in self.complete(n)[: -self.keep]:
-                self._part(k, worker.rank, n).unlink(missing_ok=True)
+        complete = self.complete(n)
+        if self.keep is not None and len(complete) >= self.keep:
+            for k, ranks in self._parts(n).items():
+                if k < complete[-self.keep] and worker.rank in ranks:
+                    self._part(k, worker.rank, n).unlink(missing_ok=True)
 
     def complete(self, n_workers: int) -> list[int]:
         """The minibatches behind which all workers have written their parts, rising."""

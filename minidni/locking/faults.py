@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from .messages import Message
+from .messages import END, Message
 
 if TYPE_CHECKING:
     from .drive import Port
@@ -51,6 +51,9 @@ class FaultyPort:
     def try_send(self, to: int, message: Message, timeout: float) -> bool:
         """Send it, or do to it what the fault says."""
         self._send_due()
+        if message.minibatch == END and any(held.to == to for held in self.held):
+            self.held = [held._replace(due=0.0) if held.due == float("inf") else held for held in self.held]
+            return False  # nothing comes behind the end
         fault = self.faults.get((to, message.minibatch))
         if fault is not None and fault.kind != "repeated":
             del self.faults[to, message.minibatch]
@@ -74,9 +77,10 @@ class FaultyPort:
         return self.port.try_receive(sender, timeout)
 
     def finish(self) -> None:
-        """Send all that is held, when it is due."""
-        self.held = [held._replace(due=min(held.due, time.monotonic() + 60)) for held in self.held]
-        while self.held:
+        """Send what is held when it is due, unless nobody takes it any more."""
+        self.held = [held._replace(due=min(held.due, time.monotonic() + 1)) for held in self.held]
+        give_up = max((held.due for held in self.held), default=0.0) + 1
+        while self.held and time.monotonic() < give_up:
             time.sleep(0.001)
             self._send_due()
         self.port.finish()

@@ -36,9 +36,8 @@ class Inline:
                     moved = time.monotonic()
                 elif not plan.faults or time.monotonic() - moved > plan.patience:
                     stuck = next(turn for turn in turns if turn.request is not None)
-                    raise failed(
-                        stuck.worker, LostMessage(f"every worker waits for another, this one to {stuck.request}")
-                    )
+                    lost = LostMessage(f"every worker waits for another, this one for an answer to {stuck.request}")
+                    raise failed(stuck.worker, lost) from lost
                 watch([worker.latest for worker in workers], [worker.last_lag for worker in workers])
         return [worker.outcome() for worker in workers]
 

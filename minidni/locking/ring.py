@@ -1,20 +1,22 @@
-"""Ring: a bounded queue of messages in memory that two processes share."""
+"""Ring: a bounded queue of messages between two processes: arrays in memory they share, the rest through pipes."""
 
 import math
-import pickle
+import time
 from multiprocessing.context import BaseContext
 
 import numpy as np
 
+from ..arrays import Array
 from .messages import Message
 
 ALIGN = 64
 
 
 class Ring:
-    """One process writes, one reads; arrays are copied in and out, and nothing else is.
+    """One process writes, one reads; arrays are copied into the memory, and out of it.
 
-    The memory has no name: the system takes it back when the last process that uses it is gone, however it went.
+    Nothing here has a name: the system takes everything back when the last process that uses it is gone, however it
+    went. And nothing is locked: a process that is killed in the middle leaves the other one waiting, not stuck.
 
     Args:
         context: of `multiprocessing`.
@@ -23,55 +25,64 @@ class Ring:
     """
 
     def __init__(self, context: BaseContext, slots: int, nbytes: int):
-        self.slots = slots
-        self.nbytes = nbytes + 4096  # and as much for what describes them
-        self.nbytes += -self.nbytes % ALIGN
-        self.memory = context.RawArray("b", slots * self.nbytes)
-        self.free, self.filled = context.Semaphore(slots), context.Semaphore(0)
-        self.at = 0  # the next slot: each of the two processes counts for itself
+        self.slots, self.nbytes = slots, _padded(nbytes) + 8 * ALIGN  # which is lost between a message's arrays
+        self.memory = context.RawArray("b", self.slots * self.nbytes)
+        self.coming_out, self.going_in = context.Pipe(duplex=False)  # what is in the slots, in order
+        self.full, self.freed = context.Pipe(duplex=False)  # a byte for each slot that can be used again
+        self.at = self.used = 0  # the next slot, as each of the two processes counts for itself; slots in use
 
     def try_put(self, message: Message, timeout: float) -> bool:
         """Copy the message in; False if all slots stay full for so many seconds."""
-        about = pickle.dumps((message.minibatch, message.part, [(a.dtype.str, a.shape) for a in message.arrays]))
-        sizes = [_padded(a.nbytes) for a in message.arrays]
-        if (needed := 8 + _padded(len(about)) + sum(sizes) + ALIGN) > self.nbytes:
+        needed = sum(_padded(array.nbytes) for array in message.arrays)
+        if needed > self.nbytes:
             raise ValueError(
-                f"a message of minibatch {message.minibatch} has {needed:,} bytes, expected at most {self.nbytes:,}, "
-                "for which room was made after the first minibatch"
+                f"a message of minibatch {message.minibatch} has {needed:,} bytes, expected at most {self.nbytes:,}: "
+                "room is made for messages as large as those of minibatch 0"
             )
-        if not self.free.acquire(timeout=timeout):
+        try:
+            while self.used and self.full.poll(timeout if self.used == self.slots else 0):
+                self.full.recv_bytes()
+                self.used -= 1
+            if self.used == self.slots:
+                return False
+            for array, place in zip(message.arrays, self._places(message.arrays), strict=True):
+                np.copyto(place, array)
+            self.going_in.send((*message.number, [(array.dtype.str, array.shape) for array in message.arrays]))
+        except (BrokenPipeError, EOFError):  # the reader is gone; who started it will say so
+            time.sleep(timeout)
             return False
-        slot = self._next()
-        slot[:8].view(np.int64)[0] = len(about)
-        slot[8 : 8 + len(about)] = np.frombuffer(about, np.uint8)
-        at = _padded(8 + len(about))
-        for array, size in zip(message.arrays, sizes, strict=True):
-            np.copyto(slot[at : at + array.nbytes].view(array.dtype).reshape(array.shape), array)
-            at += size
-        self.filled.release()
+        self.at, self.used = (self.at + 1) % self.slots, self.used + 1
         return True
 
     def try_get(self, timeout: float) -> Message | None:
         """The next message, its arrays in fresh memory; None if none comes within so many seconds."""
-        if not self.filled.acquire(timeout=timeout):
+        try:
+            if not self.coming_out.poll(timeout):
+                return None
+            minibatch, part, described = self.coming_out.recv()
+            arrays = tuple(place.copy() for place in self._views(described))
+            self.freed.send_bytes(b"+")
+        except BrokenPipeError:  # the writer has ended, and needs no room
+            pass
+        except EOFError:
+            time.sleep(timeout)
             return None
-        slot = self._next()
-        length = int(slot[:8].view(np.int64)[0])
-        minibatch, part, described = pickle.loads(slot[8 : 8 + length].tobytes())
-        at, arrays = _padded(8 + length), []
+        self.at = (self.at + 1) % self.slots
+        return Message(minibatch, part, arrays)
+
+    def _places(self, arrays: tuple[Array, ...]) -> list[np.ndarray]:
+        return self._views([(array.dtype.str, array.shape) for array in arrays])
+
+    def _views(self, described: list[tuple[str, tuple[int, ...]]]) -> list[np.ndarray]:
+        """Arrays of these dtypes and shapes, one behind the other, in the present slot."""
+        at, views = self.at * self.nbytes, []
+        whole = np.frombuffer(self.memory, np.uint8)
         for text, shape in described:
             dtype = np.dtype(text)
             nbytes = dtype.itemsize * math.prod(shape)
-            arrays.append(slot[at : at + nbytes].view(dtype).reshape(shape).copy())
+            views.append(whole[at : at + nbytes].view(dtype).reshape(shape))
             at += _padded(nbytes)
-        self.free.release()
-        return Message(minibatch, part, tuple(arrays))
-
-    def _next(self) -> np.ndarray:
-        whole = np.frombuffer(self.memory, np.uint8)
-        slot = whole[self.at * self.nbytes : (self.at + 1) * self.nbytes]
-        self.at = (self.at + 1) % self.slots
-        return slot
+        return views
 
 
 def _padded(nbytes: int) -> int:

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from ..arrays import device_of, to_device
 from ..arrays.checks import expect_not_negative, expect_number, expect_positive
-from ..dni import Chain
-from ..dni.from_above import FromAbove, untouched
+from ..dni import Chain, Segment
+from ..dni.from_above import FromAbove
 from .checkpoints import Checkpoints
 from .faults import Fault
 from .inline import Inline
@@ -165,33 +165,37 @@ def _workers(
     chain: Chain, source: Source, n: int, replicas: int, devices: Sequence[str] | None, **options: Any
 ) -> list[Worker]:
     """Copies of the segments, each with its place."""
-    try:
-        copy = pickle.dumps(chain.segments)
-    except Exception as error:
-        raise TypeError(f"train: the chain cannot be pickled ({error}), expected layers and rates that can") from error
     total = len(chain) * replicas
     if devices is not None and len(devices) != total:
         raise ValueError(f"train: devices has {len(devices)} entries, expected {total}, one for each worker")
     team = [
         Worker(segment, source, stage, len(chain), 0, n, replica=replica, replicas=replicas, **options)
         for replica in range(replicas)
-        for stage, segment in enumerate(pickle.loads(copy))
+        for stage, segment in enumerate(_copies(chain))
     ]
     for worker, device in zip(team, devices or (), strict=False):
         worker.to(device)
     return team
 
 
+def _copies(chain: Chain) -> tuple[Segment, ...]:
+    """The segments once more, together, so that what they share is still shared."""
+    try:
+        return pickle.loads(pickle.dumps(chain.segments))
+    except Exception as error:
+        raise TypeError(f"train: the chain cannot be pickled ({error}), expected layers and rates that can") from error
+
+
 def _messages(chain: Chain, source: Source, parts: int) -> tuple[list[tuple[int, ...]], int]:
-    """From a forward pass that leaves no trace: the shape of an example at each segment's input; a message's bytes."""
+    """From a forward pass of a copy: the shape of an example at each segment's input, and a message's bytes."""
     x, labels = source(0)
     shapes, most = [], 0
-    with untouched(chain.net):
-        h = to_device(x[: len(x) // parts], device_of(chain.net.params.slabs[0]))
-        for segment in chain:
-            shapes.append(tuple(h.shape[1:]))
-            h, _ = segment.forward(h)
-            most = max(most, 2 * h.nbytes + labels.nbytes)
+    slabs = chain.net.params.slabs
+    h = to_device(x[: max(len(x) // parts, 1)], device_of(slabs[0])) if slabs else x
+    for segment in _copies(chain):
+        shapes.append(tuple(h.shape[1:]))
+        h, _ = segment.forward(h)
+        most = max(most, 2 * h.nbytes + labels.nbytes)
     return shapes, max([most, *(slab.nbytes for slab in chain.net.params.slabs)])
 
 

@@ -159,7 +159,7 @@ class Worker:
                 self.counts["lost"] += 1
                 return None
             message = yield Receive(sender, k, part)
-            if message.number < (k, part):
+            if message.number < (k, part) or message.number in early:
                 self.counts["repeated"] += 1
             else:
                 early[message.number] = message
