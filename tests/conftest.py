@@ -38,6 +38,12 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
         yield "cuda"
 
 
+@pytest.fixture
+def on_a_gpu(request: pytest.FixtureRequest) -> bool:
+    """Whether the device is a real GPU, and not its stand-in."""
+    return request.node.callspec.params.get("device") == "cupy"
+
+
 @pytest.fixture(autouse=True)
 def fast_walks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' sizes are small; without this most of them would see a recurrent layer's plain walk alone."""

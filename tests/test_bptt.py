@@ -304,7 +304,9 @@ def test_a_leaky_units_gradient_fades_by_its_own_factor() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-40, 1e-30, 1.0, 1e30])
-def test_norms_of_small_and_large_numbers(scale: float, device: str) -> None:
+def test_norms_of_small_and_large_numbers(scale: float, device: str, on_a_gpu: bool) -> None:
+    if on_a_gpu and scale == 1e-40:
+        pytest.skip("CuPy's kernels take denormal numbers in float32 for zero")
     a = (scale * np.random.default_rng(0).standard_normal((4, 2, 5))).astype(np.float32)
     wanted = np.sqrt((a.astype(np.float64) ** 2).sum(axis=-1))
     got = to_numpy(bptt.norms(to_device(a, device)))

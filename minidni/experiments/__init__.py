@@ -12,15 +12,19 @@ from .bootstrap import bootstrap
 from .bp_lambda import bp_lambda, bp_lambda_fixed
 from .char_lm import char_lm
 from .copying import copy, repeat_copy
+from .costs import costs
+from .costs_by_depth import costs_by_depth
 from .full_unlock import full_unlock
 from .mnist_cnn import mnist_cnn
 from .mnist_depth import mnist_depth
 from .random_updates import random_updates
 from .registry import EXPERIMENTS, Experiment, experiment, find
 from .rows import Row, measured
+from .scale_out import scale_out
 from .sequential_digits import sequential_digits
 from .speedup import speedup
 from .table import document, table
+from .time_to_accuracy import time_to_accuracy
 from .two_clocks import two_clocks
 from .two_lag import two_lag, two_lag_reach
 from .warm_up import warm_up
@@ -35,6 +39,8 @@ __all__ = [
     "bp_lambda_fixed",
     "char_lm",
     "copy",
+    "costs",
+    "costs_by_depth",
     "document",
     "experiment",
     "find",
@@ -44,9 +50,11 @@ __all__ = [
     "mnist_depth",
     "random_updates",
     "repeat_copy",
+    "scale_out",
     "sequential_digits",
     "speedup",
     "table",
+    "time_to_accuracy",
     "two_clocks",
     "two_lag",
     "two_lag_reach",

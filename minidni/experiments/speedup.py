@@ -86,7 +86,7 @@ def speedup(
     optimizer: Literal["sgd", "adam"] = "sgd",
     device: Literal["cpu", "cuda"] = "cpu",
 ) -> Iterator[Row]:
-    """Two workers that are decoupled take more steps a second than one, or than two that wait for each other.
+    """Two decoupled workers take more steps a second than one, or than two that wait for each other.
 
     A step is forward, backward and update of all layers (a linear map and ReLU; width to width), below a softmax.
 

@@ -84,7 +84,8 @@ class Flatten(Layer):
 class Embedding(Layer):
     """A table of rows, looked up by number: tokens (...) of integers -> y (..., n_features).
 
-    Parameter W (n_tokens, n_features). The same as `Linear` without bias on one-hot rows, without making them.
+    Parameter W (n_tokens, n_features). The same as `Linear` without bias on one-hot rows, without making them. On a GPU
+    the order of the sums in its gradient, and so the last bits, differ from one call to the next.
 
     Args:
         n_tokens: rows of the table; a token is a number from 0 to n_tokens - 1.

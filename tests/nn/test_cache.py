@@ -83,7 +83,7 @@ def test_keeps_arrays_and_not_copies() -> None:
 
 
 @every_layer
-def test_a_recycled_cache_gives_the_same_bits_in_the_same_memory(name: str, device: str) -> None:
+def test_a_recycled_cache_gives_the_same_bits_in_the_same_memory(name: str, device: str, on_a_gpu: bool) -> None:
     layer, *inputs = example(name, seed=2)
     layer.to(device)
     inputs = [to_device(x, device) for x in inputs]
@@ -98,7 +98,9 @@ def test_a_recycled_cache_gives_the_same_bits_in_the_same_memory(name: str, devi
     again, gradients, recycled = run(layer, inputs, cache)
     assert recycled is cache
     for got, wanted in zip([*again, *gradients, *layer.grads.values()], expected, strict=True):
-        np.testing.assert_array_equal(to_numpy(got), wanted)
+        # On a GPU an Embedding adds up a token's gradients in whatever order its threads come.
+        rounding = 1e-6 if on_a_gpu and name == "Embedding" else 0
+        np.testing.assert_allclose(to_numpy(got), wanted, rtol=rounding, atol=rounding)
     if name.removesuffix("-layer-norm") not in ("Flatten", "GRU", "RNN"):  # views of what came in; ds0 is no buffer
         assert [address(a) for a in again + gradients] == places
     else:

@@ -67,8 +67,12 @@ def test_a_shared_layer_counts_once() -> None:
     [(np.float32, scale) for scale in (1e-40, 1e-30, 1.0, 1e30, 1e37)]
     + [(np.float64, scale) for scale in (1e-300, 1e-200, 1.0, 1e200, 1e300)],
 )
-def test_tiny_and_huge_gradients(change: Callable[..., Any], dtype: Any, scale: float, device: str) -> None:
+def test_tiny_and_huge_gradients(
+    change: Callable[..., Any], dtype: Any, scale: float, device: str, on_a_gpu: bool
+) -> None:
     """The squares of these overflow, or vanish; the direction must not change and no warning come."""
+    if on_a_gpu and scale == 1e-40:
+        pytest.skip("CuPy's kernels take denormal numbers in float32 for zero")
     net = network(device, dtype, scale)
     before = gradients(net)
     assert float(change(net, 0.5)) == pytest.approx(norm_of(before), rel=1e-12)
