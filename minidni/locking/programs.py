@@ -70,6 +70,8 @@ def decoupled(me: Worker) -> Program:
                 me.counts["given up"] += 1
         yield Done(k)
     yield from me.send_end()
+    if me.below is not None:
+        yield from me.receive(me.below, END)
     yield from learn(me, to_the_end=True)
 
 

@@ -134,6 +134,8 @@ def train(
     if (resume or restarts) and checkpoints is None:
         raise ValueError(f"{where}: resume or restarts were asked for without checkpoints, expected a folder for them")
     carrier = _transport(transport)
+    if restarts and not getattr(carrier, "restarts", True):
+        raise ValueError(f"{where}: restarts is {restarts} with transport {carrier!r}, expected 0: start the job again")
     _expect_signals(chain, mode, carrier)
 
     def workers() -> list[Worker]:

@@ -155,7 +155,7 @@ class Worker:
         """
         early = self.early.setdefault(sender, {})
         while (k, part) not in early:
-            if END in (minibatch for minibatch, _ in early) or len(early) > self.pending:
+            if k != END and (END in (minibatch for minibatch, _ in early) or len(early) > self.pending):
                 self.counts["lost"] += 1
                 return None
             message = yield Receive(sender, k, part)
