@@ -25,7 +25,7 @@ def document(experiment: Experiment, settings: Mapping[str, Any], rows: Iterable
         "name": experiment.name,
         "settings": {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
         "versions": versions(),
-        "device": device(),
+        "device": device(settings.get("device", "cpu")),
         "rows": [{name: _strict(value) for name, value in row.items()} for row in rows],
     }
 
@@ -110,10 +110,17 @@ def versions() -> dict[str, str]:
     return {"minidni": __version__, "NumPy": np.__version__, "Python": platform.python_version()}
 
 
-def device() -> str:
-    """Where they were computed."""
+def device(name: str = "cpu") -> str:
+    """Where they were computed: "cpu", or the GPU of that name and the machine that it is in."""
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS") or "not set"
-    return f"cpu ({platform.machine()}, {os.cpu_count()} cores, BLAS threads {threads})"
+    machine = f"cpu ({platform.machine()}, {os.cpu_count()} cores, BLAS threads {threads})"
+    if name == "cpu":
+        return machine
+    import cupy
+
+    number = int(name.partition(":")[2] or 0)
+    gpu = cupy.cuda.runtime.getDeviceProperties(number)["name"].decode()
+    return f"{gpu} (CuPy {cupy.__version__}) beside a {machine}"
 
 
 def _strict(value: Any) -> Any:

@@ -11,6 +11,7 @@ from .timeline import Span
 from .worker import LostMessage, Worker
 
 TICK = 0.05  # seconds between two looks at whether to stop
+SHORT = 0.002  # the same where there are targets to take in, for want of which another worker may be waiting
 
 
 class Stopped(Exception):
@@ -101,7 +102,7 @@ class Wire:
         if self.port.try_send(to, message, 0):
             return
         began, start = time.monotonic(), self.worker.clock()
-        while not self.port.try_send(to, message, TICK):
+        while not self.port.try_send(to, message, SHORT if self.targets else TICK):
             self._look(began, f"for room to send worker {to} something of minibatch {message.minibatch}")
             for sender, waiting in self.targets.items():
                 while (target := self.port.try_receive(sender, 0)) is not None:

@@ -45,7 +45,8 @@ class Stepper:
         return f"""<div id="{name}" style="max-width:860px;font:14px sans-serif">
 <strong>{title}</strong>
 <svg viewBox="0 0 {WIDTH + LEFT + 10} {height + 8}" role="img"
- aria-label="{title}: a bar for all that each worker does" style="width:100%;height:auto;font:11px sans-serif" fill="currentColor"><defs>{_hatches(name)}</defs>{lanes}{bars}
+ aria-label="{title}: a bar for all that each worker does" style="width:100%;height:auto;font:11px sans-serif"
+ fill="currentColor"><defs>{_hatches(name)}</defs>{lanes}{bars}
 <line x1="{LEFT}" x2="{LEFT}" y1="0" y2="{height + 4}" stroke="currentColor" stroke-width="2" visibility="hidden"/>
 </svg>
 <div>{_legend(name, self.timeline)}</div>

@@ -43,8 +43,8 @@ def show_timelines(
     lanes = [part.n_workers for part in parts]
     height = min(0.34, 9.0 / sum(lanes))
     said = (
-        f"{part.title or 'a timeline'}: {part.n_workers} workers, {scale * part.makespan:.3g} {unit}, "
-        f"busy {100 * part.utilisation:.0f} % of the time"
+        f"{part.title or 'a timeline'}: {part.n_workers} worker{'s' * (part.n_workers > 1)}, "
+        f"{scale * part.makespan:.3g} {unit}, busy {100 * part.utilisation:.0f} % of the time"
         for part in parts
     )
     figure = new_figure(9.5, 0.9 + sum(height * n + 0.45 for n in lanes), f"Timelines. {'; '.join(said)}.")
@@ -71,7 +71,7 @@ def _part(timeline: "Timeline", first: int | None, last: int | None) -> "Timelin
 
 def _lanes(ax: Any, timeline: "Timeline", scale: float, kinds: dict[str, Any], longest: float) -> None:
     for kind, (colour, hatch) in LOOKS.items():
-        spans = [span for span in timeline.spans if span.kind == kind]
+        spans = [span for span in timeline.spans if span.kind == kind and span.end > span.start]
         if not spans:
             continue
         edge = {"edgecolor": GREY, "linewidth": 0.4} if kind == "wait" else {"edgecolor": "black", "linewidth": 0.5}

@@ -151,6 +151,13 @@ CLAIMS = {
     "sequential-digits": ({"method": "bptt"}, lambda row: row["accuracy"] > 95),
     "bp-lambda": ({"window": 1}, lambda row: (row["loss"] < 0.5192) == (row["method"] == "bp-lambda")),
     "bp-lambda-fixed": ({"lam": 1.0}, lambda row: row["first_cosine"] > 0.95),
+    "costs": ({"synthesizer": "linear"}, lambda row: (row["both"] < 1) == row["layer"].startswith("lstm")),
+    "costs-by-depth": ({"synthesizer": "hidden"}, lambda row: row["ratio"] > 1.1),
+    "scale-out": ({"schedule": "gpipe"}, lambda row: row["break_even_m"] >= 64),
+    "speedup-16x1024-processes": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.6),
+    "speedup-16x1024-threads": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.6),
+    "speedup-8x256-processes": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.5),
+    "speedup-8x256-threads": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.5),
     "two-clocks": ({}, lambda row: (row["loss_b"] < 0.1) == (row["method"] in ("locked", "cdni"))),
 }
 
@@ -176,5 +183,6 @@ def test_what_is_claimed_is_in_the_rows(path):
     what, holds = CLAIMS[path.stem]
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
     rows = [row for row in rows if all(row[key] == value for key, value in what.items())]
-    assert len({row["seed"] for row in rows}) >= 3
+    # A simulation draws nothing, and a time is repeated in rounds.
+    assert len({row["seed"] for row in rows}) >= (1 if path.stem.startswith(("scale-out", "speedup")) else 3)
     assert all(holds(row) for row in rows)
