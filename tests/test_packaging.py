@@ -99,7 +99,9 @@ def test_the_metadata(wheel):
     assert metadata["License-Expression"] == "MIT"
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert required == ["numpy>=2"]
-    assert set(metadata.get_all("Provides-Extra")) == {"bench", "cuda12", "cuda13", "docs", "lessons", "ray", "test"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        *("bench", "cuda12", "cuda13", "docs", "lessons", "mpi", "ray", "test", "workers")
+    }
 
 
 def test_the_source_archive_is_complete(built, tmp_path):

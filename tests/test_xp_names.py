@@ -24,6 +24,7 @@ HOST_NAMES = {
 HOST_NAMES_IN = {
     "arrays/backend.py": {"asarray", "empty", "uint8"},  # to_numpy, whose result is on the host; empty, on the host
     "locking/blas.py": {"ones"},  # for the host's BLAS
+    "locking/over_mpi.py": {"copyto", "dtype", "empty"},  # what MPI sends lies on the host, unless it knows GPUs
     "locking/ring.py": {"copyto", "dtype", "frombuffer", "uint8"},  # processes share the host's memory
     "nn/files.py": {"array", "load", "savez"},  # files are written from the host
     "nn/initialise.py": {

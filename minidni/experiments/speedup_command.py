@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 
 from . import command
 from .registry import as_text, find
@@ -26,9 +27,24 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(list(arguments))
     if options.transport == "mpi" and not _under_mpi():
         return _start_under_mpi(arguments, options.workers or str(experiment.defaults["workers"]))
+    if options.transport == "mpi" and _rank():
+        options.json = None  # one rank tells what all have measured
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            return _run(options)
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    experiment = find("speedup")
     settings = [f"{name}={value}" for name in experiment.defaults if (value := getattr(options, name)) is not None]
     words = ["speedup", *settings, "--seeds", options.seed]
     return command.main([*words, *["--quick"] * options.quick, *(["--json", options.json] if options.json else [])])
+
+
+def _rank() -> int:
+    from ..locking.over_mpi import library
+
+    return library().COMM_WORLD.rank
 
 
 def _under_mpi() -> bool:

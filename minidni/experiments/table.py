@@ -120,7 +120,7 @@ def device(name: str = "cpu") -> str:
 
     number = int(name.partition(":")[2] or 0)
     gpu = cupy.cuda.runtime.getDeviceProperties(number)["name"].decode()
-    return f"{gpu} (CuPy {cupy.__version__}) beside a {machine}"
+    return f"{gpu} beside a {machine}"
 
 
 def _strict(value: Any) -> Any:

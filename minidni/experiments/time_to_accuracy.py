@@ -51,7 +51,7 @@ def time_to_accuracy(
     lr: float = 1e-3,
     synthesizer_lr: float = 1e-3,
 ) -> Iterator[Row]:
-    """Two decoupled workers take a network to the target sooner than one worker, by the clock.
+    """Two decoupled workers reach a target sooner than one worker, but not sooner than two BLAS threads.
 
     The network has hidden layers of a linear map, batch norm and ReLU, and a linear read-out. one is one worker with
     one BLAS thread, and blas2 the same with as many BLAS threads as there are workers elsewhere. locked has a segment

@@ -21,7 +21,7 @@ from .processes import Processes
 from .programs import PROGRAMS
 from .threads import Threads
 from .timeline import Timeline
-from .transport import Outcome, Plan, Transport, Watch, WorkerFailed, called
+from .transport import Outcome, Plan, Transport, Watch, WorkerFailed, called, with_checkpoint
 from .worker import Source, Worker
 
 Mode = Literal["locked", "decoupled", "unlocked"]
@@ -159,7 +159,7 @@ def train(
                 restarts, resume = restarts - 1, True
                 warnings.warn(f"{failure}; it goes on behind the last checkpoint", RuntimeWarning, stacklevel=2)
                 continue
-            raise _with_checkpoint(failure, checkpoints, len(team)) from failure.__cause__
+            raise with_checkpoint(failure, checkpoints, len(team)) from failure.__cause__
         return _run(outcomes, len(chain), f"{mode}, {carrier!r}", team)
 
 
@@ -255,16 +255,6 @@ def _resume(team: list[Worker], checkpoints: Checkpoints) -> None:
         return
     for worker, state in zip(team, checkpoints.read(k, len(team)), strict=True):
         worker.resume(state)
-
-
-def _with_checkpoint(failure: WorkerFailed, checkpoints: Checkpoints | None, n_workers: int) -> WorkerFailed:
-    if checkpoints is None:
-        return failure
-    done = checkpoints.complete(n_workers)
-    where = (
-        f"behind minibatch {done[-1]} in {checkpoints.folder}, from which resume=True goes on" if done else "none yet"
-    )
-    return WorkerFailed(failure.rank, f"{failure}; the last complete checkpoint: {where}")
 
 
 def _run(outcomes: list[Outcome], stages: int, title: str, team: list[Worker]) -> Run:

@@ -76,6 +76,17 @@ def failed(worker: Worker, error: BaseException) -> WorkerFailed:
     return WorkerFailed(worker.rank, f"{called(worker)} raised {name} in minibatch {worker.latest + 1}: {error}")
 
 
+def with_checkpoint(failure: WorkerFailed, checkpoints: Checkpoints | None, n_workers: int) -> WorkerFailed:
+    """The same, and from where the run can be resumed."""
+    if checkpoints is None:
+        return failure
+    done = checkpoints.complete(n_workers)
+    where = (
+        f"behind minibatch {done[-1]} in {checkpoints.folder}, from which resume=True goes on" if done else "none yet"
+    )
+    return WorkerFailed(failure.rank, f"{failure}; the last complete checkpoint: {where}")
+
+
 def called(worker: Worker) -> str:
     """A worker by number and segment."""
     replica = f", replica {worker.replica}" if worker.replicas > 1 else ""

@@ -158,6 +158,14 @@ CLAIMS = {
     "speedup-16x1024-threads": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.6),
     "speedup-8x256-processes": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.5),
     "speedup-8x256-threads": ({"mode": "decoupled"}, lambda row: row["speedup"] > 1.5),
+    "time-to-accuracy": (
+        {},
+        lambda row: (
+            row["seconds_to_target"] is None
+            if row["method"] == "frozen"
+            else row["seconds_to_target"] < 20 or row["method"] in ("one", "locked", "data-parallel")
+        ),
+    ),
     "two-clocks": ({}, lambda row: (row["loss_b"] < 0.1) == (row["method"] in ("locked", "cdni"))),
 }
 

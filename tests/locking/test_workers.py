@@ -229,3 +229,13 @@ def test_memory_stays_constant_over_ten_thousand_minibatches(transport):
     early = resource.getrusage(who).ru_maxrss
     train(nets.chain(2), nets.source(), 10_000, transport=transport, trace=500)
     assert resource.getrusage(who).ru_maxrss < early + 8 * 1024  # KiB
+
+
+def test_workers_on_a_device(device, on_a_gpu):
+    wanted = nets.numbers(train(nets.chain(2), nets.source(), 8, mode="locked", transport="inline").chain)
+    for transport in ("inline", *(("threads", "processes") if on_a_gpu else ())):
+        run = train(nets.chain(2), nets.source(), 8, mode="locked", transport=transport, devices=[device, device])
+        for segment in run.chain:
+            segment.net.to("cpu")
+            getattr(segment.signal, "net", segment.net).to("cpu")
+        assert np.allclose(nets.numbers(run.chain), wanted, rtol=0, atol=1e-12)
