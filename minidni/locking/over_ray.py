@@ -56,7 +56,6 @@ class Ray:
                 actors.append(
                     actor.remote(worker.rank, pickle.dumps(worker), plan, bool(own.get("num_gpus")), sys.path)
                 )
-            ray.get([actor.meet.remote(dict(enumerate(actors))) for actor in actors])
             return self._outcomes(ray, workers, actors, watch)
         finally:
             for actor in actors:
@@ -75,7 +74,7 @@ class Ray:
 
     def _outcomes(self, ray: Any, workers: list[Worker], actors: list[Any], watch: Watch) -> list[Outcome]:
         """What each actor returns in the end; raises for the first that fails."""
-        running = {actor.run.remote(): worker for actor, worker in zip(actors, workers, strict=True)}
+        running = {actor.run.remote(actors): worker for actor, worker in zip(actors, workers, strict=True)}
         outcomes: dict[int, Outcome] = {}
         latest, lags = [worker.latest for worker in workers], [0] * len(workers)
         while running:
@@ -118,14 +117,10 @@ class Actor(Control):
             self.worker = worker
         except Exception as error:
             self.worker = WorkerFailed(rank, f"worker {rank} could not be made: {type(error).__name__}: {error}")
-        self.neighbours: dict[int, Any] = {}
+        self.actors: list[Any] = []
         self.boxes: dict[int, deque[Message]] = defaultdict(deque)
         self.taken: dict[int, int] = defaultdict(int)
         self.changed = threading.Condition()
-
-    def meet(self, actors: dict[int, Any]) -> None:
-        """Get to know the others."""
-        self.neighbours = actors
 
     def state(self) -> tuple[int, int]:
         """The last minibatch, and the lag of the last target."""
@@ -149,8 +144,9 @@ class Actor(Control):
             self.changed.notify_all()
             return message
 
-    def run(self) -> Outcome | WorkerFailed:
-        """The worker's program."""
+    def run(self, actors: list[Any]) -> Outcome | WorkerFailed:
+        """The worker's program, among all the actors."""
+        self.actors = actors
         if isinstance(self.worker, WorkerFailed):
             return self.worker
         try:
@@ -179,7 +175,7 @@ class RayPort:
             if len(calls) >= self.actor.plan.capacity:
                 return False
         arrays = tuple(to_numpy(array).copy() for array in message.arrays)
-        deliver = self.actor.neighbours[to].deliver
+        deliver = self.actor.actors[to].deliver
         calls.append(deliver.remote(self.rank, self.numbers[to], message._replace(arrays=arrays)))
         self.numbers[to] += 1
         return True

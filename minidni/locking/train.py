@@ -99,7 +99,8 @@ def train(
         progress: whether to show a bar, on a terminal, if tqdm is installed.
 
     Raises:
-        WorkerFailed: if a worker has raised, which is the cause, or died; no worker is left running then.
+        WorkerFailed: if a worker has raised, or died; no worker is left running then. What it raised is the cause, if
+            it ran in this process.
         KeyboardInterrupt: after Ctrl-C, when all workers have ended.
     """
     where = "train"

@@ -56,7 +56,7 @@ class Transport(Protocol):
 
 
 class WorkerFailed(RuntimeError):
-    """A worker has raised an exception, or has died; what it raised is the cause.
+    """A worker has raised an exception, or has died. What it raised is the cause, if it ran in this process.
 
     Attributes:
         rank: its number.

@@ -70,8 +70,8 @@ def test_all_modes_in_two_ranks(start):
     assert status == 0
 
 
-def test_to_look_for_a_message_is_not_to_wait_for_it(start):
-    status, out, err = start("never_waits", **NETWORK)
+def test_to_look_for_a_message_is_not_to_wait_for_it_but_to_send_is_to_wait_for_room(start):
+    status, out, err = start("never_waits", "has_room_for_two", **NETWORK)
     assert "rank 0: ok" in out and "rank 1: ok" in out, err
     assert status == 0
 
