@@ -95,10 +95,9 @@ class MPI:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            sys.stdout.flush()
             failure = with_checkpoint(failed(worker, error), plan.checkpoints, len(workers))
-            print(failure, file=sys.stderr, flush=True)
-            comm.Abort(1)
+            print(failure, file=sys.stderr)
+            _end_the_job(comm)
             raise
 
 
@@ -222,13 +221,19 @@ def uncaught_ends_the_job() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if world.rank:
-            time.sleep(0.5)  # most errors are every rank's, and the first one says it
-        sys.stdout.flush()
+            time.sleep(1)  # most errors are every rank's, and the first one says it
         before(kind, error, trace)
-        sys.stderr.flush()
-        world.Abort(1)
+        _end_the_job(world)
 
     sys.excepthook = hook
+
+
+def _end_the_job(comm: Any) -> None:
+    """Of all ranks, once mpiexec has had the time to hand on what was printed, which it may drop as it ends them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(0.5)
+    comm.Abort(1)
 
 
 def library() -> Any:

@@ -12,6 +12,7 @@ from . import blas
 from .drive import TICK, Control, Stopped, drive
 from .messages import Message
 from .ring import Ring
+from .threads import stream
 from .transport import Outcome, Plan, Watch, Worker, WorkerFailed, called, failed, links
 
 GRACE = 5.0  # seconds to end in, once told to stop, before a process is killed
@@ -153,7 +154,8 @@ def work(
         try:
             port = plan.faulty(ProcessPort(rings, rank), rank)
             blas.warm_up()
-            drive(worker, plan.mode, port, ProcessControl(shared, plan), plan.patience)
+            with stream(worker.device):
+                drive(worker, plan.mode, port, ProcessControl(shared, plan), plan.patience)
             answer = worker.outcome()
         except Stopped:
             return
