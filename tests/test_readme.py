@@ -104,3 +104,16 @@ def test_the_figures_of_synthetic_gradients_in_depth_are_those_of_the_results(de
 def test_the_figures_of_synthetic_gradients_in_time_are_those_of_the_results():
     shown = re.search(r"it reaches ([\d.]+) nats.*?\nat ([\d.]+)", README).groups()
     assert shown == tuple(f"{means('two-lag', 'loss', method=m, window=2):.3f}" for m in ("dni", "bptt"))
+
+
+def test_the_figures_of_the_workers_are_those_of_the_results():
+    pattern = r"decoupled ones took ([\d.]+) times as many.*?data-parallel ones ([\d.]+);.*?came to ([\d.]+)"
+    shown = re.search(pattern, README, re.DOTALL).groups()
+    modes = ("decoupled", "data-parallel", "blas2")
+    assert shown == tuple(f"{means('speedup-16x1024-processes', 'speedup', mode=mode):.2f}" for mode in modes)
+
+
+def test_the_fifth_example_trains_with_two_workers():
+    out = printed_by(EXAMPLES[4])
+    assert float(re.search(r"test accuracy ([\d.]+)", out).group(1)) > 0.9
+    assert "decoupled, threads: 2 workers" in out

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, get_args
 
-Kind = Literal["forward", "backward", "update", "predict", "fit", "reduce", "send", "wait"]
+Kind = Literal["forward", "backward", "update", "predict", "fit", "reduce", "wait"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: What keeps a worker busy, all but waiting.
@@ -19,7 +19,7 @@ class Span(NamedTuple):
     Attributes:
         worker: its number, from 0.
         kind: "forward", "backward", "update" (the optimiser), "predict" and "fit" (a synthesizer), "reduce" (gradients
-            averaged over replicas), "send" (copying a message out), "wait" (for a message, or for room for one).
+            averaged over replicas), "wait" (for a message, or for room for one).
         segment: the segment it was for, from 0 at the bottom.
         minibatch: k.
         start: seconds.

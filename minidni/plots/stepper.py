@@ -29,7 +29,6 @@ class Stepper:
     timeline: "Timeline"
     moments: list[float]
     texts: list[str]
-    unit: str
 
     def _repr_html_(self) -> str:
         name = f"minidni-steps-{next(_numbers)}"
@@ -98,7 +97,7 @@ def step_through(timeline: "Timeline", *, first: int = 0, last: int | None = Non
     scale = 1000.0 if unit == "ms" else 1.0
     moments = sorted({t for span in timeline.spans for t in (span.start, span.end)})
     texts = [f"{scale * now:.4g} {unit}\n{_doing(timeline, now)}" for now in moments]
-    return Stepper(timeline, moments, texts, unit)
+    return Stepper(timeline, moments, texts)
 
 
 def _doing(timeline: "Timeline", now: float) -> str:
@@ -139,7 +138,6 @@ _LINES = {
     "..": "M3 4h2",
     "\\\\": "M0 0L8 8",
     "++": "M4 0v8M0 4h8",
-    "oo": "M2 4h4",
     "--": "M0 4h8",
 }
 

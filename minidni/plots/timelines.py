@@ -17,7 +17,6 @@ LOOKS = {
     "predict": (PINK, ".."),
     "fit": ("#E69F00", "\\\\"),
     "reduce": ("#56B4E9", "++"),
-    "send": ("#F0E442", "oo"),
     "wait": ("none", "--"),
 }
 MOST_LABELLED = 16  # lanes, above which bars are too thin for a number
