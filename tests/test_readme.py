@@ -107,7 +107,7 @@ def test_the_figures_of_synthetic_gradients_in_time_are_those_of_the_results():
 
 
 def test_the_figures_of_the_workers_are_those_of_the_results():
-    pattern = r"decoupled ones took ([\d.]+) times as many.*?data-parallel ones ([\d.]+);.*?came to ([\d.]+)"
+    pattern = r"decoupled ones took ([\d.]+) times as many.*?data-parallel ones ([\d.]+);.*?came to (\d\.\d+)"
     shown = re.search(pattern, README, re.DOTALL).groups()
     modes = ("decoupled", "data-parallel", "blas2")
     assert shown == tuple(f"{means('speedup-16x1024-processes', 'speedup', mode=mode):.2f}" for mode in modes)
