@@ -1,4 +1,7 @@
-"""Workers as Ray's actors, in a local Ray, and in a cluster of two nodes."""
+"""Workers as Ray's actors, in a local Ray, and in a cluster of two nodes: `python tests -m slow tests/locking`.
+
+Ray takes long to start, and on a busy machine gives up; so what needs it is not run unless asked for.
+"""
 
 import sys
 import time
@@ -22,6 +25,7 @@ def ray():
     found.shutdown()
 
 
+@pytest.mark.slow
 def test_locked_actors_take_the_steps_of_backprop_bit_for_bit(ray):
     source, plain = nets.source(), nets.chain(2)
     for k in range(N):
@@ -60,6 +64,7 @@ def test_an_actor_that_is_killed(ray):
     assert time.monotonic() - start < 40
 
 
+@pytest.mark.slow
 def test_more_than_the_cluster_has(ray):
     with pytest.raises(ValueError, match="Ray: the workers ask for 6 of CPU, but the cluster has 4"):
         train(nets.chain(2), nets.source(), N, transport=Ray(options={"num_cpus": 3}))
