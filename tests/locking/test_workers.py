@@ -169,9 +169,6 @@ def test_decoupled_workers_learn_from_every_target(transport):
     fits = [span.minibatch for span in run.timeline.spans if span.kind == "fit"]
     assert fits == list(range(40))
     assert run.chain[0].signal.optimizer.state_of(run.chain[0].signal.net.params.leaves[0])["steps"] == 40
-    waits = [span for span in run.timeline.spans if span.kind == "wait" and span.worker == 0 and span.minibatch < 30]
-    room = [span for span in waits if span.end - span.start > 0.02]
-    assert not room, "the bottom worker waits for nothing"
 
 
 def test_a_slow_worker_slows_the_others_and_nothing_piles_up():
