@@ -47,7 +47,9 @@ class Worker:
         far_end.close()  # so that the pipe ends when the process does
 
     def ask(self, name, *arguments):
-        self.pipe.send((name, arguments))
+        # A process that has ended says so when it is asked for the answer.
+        with contextlib.suppress(BrokenPipeError):
+            self.pipe.send((name, arguments))
 
     def answer(self):
         try:
