@@ -94,7 +94,8 @@ class Wire:
 
     def __init__(self, worker: Worker, mode: str, port: Port, control: Control, patience: float):
         self.worker, self.port, self.control, self.patience = worker, port, control, patience
-        # A worker that waits for room takes in targets, or two that wait for room at each other would wait forever.
+        # A worker that waits for room takes in targets: behind a lost message, one above it catches up and sends many,
+        # and the two would wait for room at each other forever. It takes no more than `pending`: then its senders wait.
         self.targets = {rank: deque[Message]() for rank in TARGETS_FROM[mode](worker) if rank is not None}
 
     def send(self, to: int, message: Message) -> None:
@@ -105,11 +106,8 @@ class Wire:
         while not self.port.try_send(to, message, SHORT if self.targets else TICK):
             self._look(began, f"for room to send worker {to} something of minibatch {message.minibatch}")
             for sender, waiting in self.targets.items():
-                while (target := self.port.try_receive(sender, 0)) is not None:
+                while len(waiting) < self.worker.pending and (target := self.port.try_receive(sender, 0)) is not None:
                     waiting.append(target)
-                    if len(waiting) > self.worker.pending:
-                        waiting.popleft()
-                        self.worker.counts["given up"] += 1
         self._waited(start, message.minibatch, message.part)
 
     def receive(self, request: Receive) -> Message:

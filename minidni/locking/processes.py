@@ -74,7 +74,7 @@ class Processes:
             for worker in [worker for worker in workers if results[worker.rank] in ready]:
                 try:
                     outcome = pickle.loads(results[worker.rank].recv_bytes())
-                except EOFError:  # it is gone, and has said nothing
+                except (EOFError, OSError):  # it is gone, and has said nothing, or half of it
                     raise self._dead(worker, started[worker.rank], shared) from None
                 if isinstance(outcome, WorkerFailed):
                     raise outcome

@@ -72,7 +72,8 @@ def decoupled(me: Worker) -> Program:
     yield from me.send_end()
     if me.below is not None:
         yield from me.receive(me.below, END)
-    yield from learn(me, to_the_end=True)
+    while _more(me, me.above):
+        yield from learn(me, wait=True)
 
 
 def unlocked(me: Worker) -> Program:
@@ -102,17 +103,19 @@ def unlocked(me: Worker) -> Program:
             segment.apply()
         yield Done(k)
     yield from me.send_end()
-    yield from learn(me, to_the_end=True)
-    yield from learn_inputs(me, to_the_end=True)
+    while _more(me, me.above):
+        yield from learn(me, wait=True)
+        yield from learn_inputs(me)
+    while _more(me, me.below):
+        yield from learn_inputs(me, wait=True)
 
 
-def learn(me: Worker, *, to_the_end: bool = False) -> Program:
-    """The signal learns from each dx that has come back; in the end, from those still to come."""
+def learn(me: Worker, *, wait: bool = False) -> Program:
+    """The signal learns from each dx that has come back; in the end it waits for one still to come."""
     if me.above is None:
         return
     signal = me.segment.signal
-    while (message := (yield from _next(me, me.above, to_the_end))) is not None:
-        me.targets.append(message)
+    me.targets.extend((yield from _new(me, me.above, wait)))
     while len(me.targets) > me.lag:
         k, _, (dh, *trigger) = me.targets.popleft()
         h, labels = trigger or me.triggers.pop(k, (None, None))
@@ -124,28 +127,39 @@ def learn(me: Worker, *, to_the_end: bool = False) -> Program:
                 signal.learn(h, dh, labels)
 
 
-def learn_inputs(me: Worker, *, to_the_end: bool = False) -> Program:
+def learn_inputs(me: Worker, *, wait: bool = False) -> Program:
     """The input synthesizer learns from what the worker below has put out, at the data of that minibatch."""
     if me.below is None:
         return
     inputs = me.segment.inputs
     assert inputs is not None
-    while (message := (yield from _next(me, me.below, to_the_end))) is not None:
+    for message in (yield from _new(me, me.below, wait)):
         data, _ = me.rows(message.minibatch)
         h = message.arrays[0]
         with me.span("fit", message.minibatch, 1):
             inputs.fit(data.reshape(len(data), -1), h.reshape(len(h), -1))
 
 
-def _next(me: Worker, sender: int, wait: bool) -> Generator[Request, Any, Message | None]:
-    """The next target; None if there is none now or, where it waits, if none will come any more."""
-    if sender in me.ended:
-        return None
-    message = (yield Receive(sender, END)) if wait else (yield Poll(sender))
-    if message is not None and message.minibatch == END:
-        me.ended.add(sender)
-        return None
-    return message
+def _new(me: Worker, sender: int, wait: bool) -> Generator[Request, Any, list[Message]]:
+    """The targets that are there now; where it waits, and none is there, the next one.
+
+    All are taken before the first is learned from: else a sender that is faster than the learning would never let go.
+    """
+    new: list[Message] = []
+    while _more(me, sender):
+        message = (yield Receive(sender, END)) if wait and not new else (yield Poll(sender))
+        if message is None:
+            break
+        if message.minibatch == END:
+            me.ended.add(sender)
+        else:
+            new.append(message)
+    return new
+
+
+def _more(me: Worker, sender: int | None) -> bool:
+    """Whether there is such a neighbour, and it has not said that it has come to the end."""
+    return sender is not None and sender not in me.ended
 
 
 def _there(got: Any, me: Worker, k: int) -> Any:

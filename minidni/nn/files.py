@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from .layer import Layer
 from .optimisers import Optimiser
 
 FORMAT = "minidni 1"
+_ONE_AT_A_TIME = threading.Lock()
 
 
 def save(path: str | os.PathLike[str], layer: Layer, optimiser: Optimiser | None = None) -> None:
@@ -163,6 +165,7 @@ def _differences(saved: dict[str, np.ndarray], wanted: dict[str, Array]) -> Iter
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _ONE_AT_A_TIME:  # for another thread would read the 0, and leave it set
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
