@@ -25,26 +25,8 @@ import numpy as np
 import minidni
 from minidni import check_gradients
 from minidni.data import batches, load_digits
+from minidni.gradcheck import check_equal
 from minidni.plots import show_curves, show_formula, show_images
-
-# %% [markdown]
-# This helper serves the checks. It compares two arrays and says where they differ.
-
-
-# %%
-def check_equal(name, got, expected):
-    """Stop with a sentence on how `got` differs from `expected`, if it does by more than rounding."""
-    got, expected = np.asarray(got, dtype=float), np.asarray(expected, dtype=float)
-    assert got.shape == expected.shape, f"{name} has shape {got.shape}, expected {expected.shape}."
-    error = np.abs(got - expected)
-    if error.max() <= 1e-9 * max(1.0, np.abs(expected).max()):
-        return
-    worst = np.unravel_index(error.argmax(), error.shape)
-    place = name + (f"[{', '.join(map(str, worst))}]" if worst else "")
-    factor = np.vdot(got, expected) / np.vdot(expected, expected) if expected.any() else 1.0
-    same = f" All of it is {factor:.6g} times what it should be." if np.allclose(got, factor * expected) else ""
-    raise AssertionError(f"{place} is {got[worst]:.6g}, expected {expected[worst]:.6g}.{same}")
-
 
 # %% [markdown]
 # ## 1. Forward

@@ -26,29 +26,16 @@ import numpy as np
 import minidni
 from minidni import check_gradients
 from minidni.data import sequential_digits
+from minidni.gradcheck import check_equal
 from minidni.plots import show_curves, show_formula, show_images, show_unrolled
 
 # %% [markdown]
-# These helpers serve the checks. `check_equal` compares two arrays and says where they differ; `of_the_library` makes a
-# layer of the library with the weights of yours; `run_forward` calls your forward and looks at what it returns and
-# leaves behind; `check_steps` runs the gradient checker. You need not read them.
+# These helpers serve the checks, beside `check_equal`, which compares two arrays and says where they differ.
+# `of_the_library` makes a layer of the library with the weights of yours; `run_forward` calls your forward and looks at
+# what it returns and leaves behind; `check_steps` runs the gradient checker. You need not read them.
 
 
 # %%
-def check_equal(name, got, expected, mistakes=None):
-    """Stop with a sentence on how `got` differs from `expected`; `mistakes` are wrong results by what causes them."""
-    got, expected = np.asarray(got, dtype=float), np.asarray(expected, dtype=float)
-    assert got.shape == expected.shape, f"{name} has shape {got.shape}, expected {expected.shape}."
-    error = np.abs(got - expected)
-    if error.max() <= 1e-9 * max(1.0, np.abs(expected).max()):
-        return
-    worst = np.unravel_index(error.argmax(), error.shape)
-    place = name + (f"[{', '.join(map(str, worst))}]" if worst else "")
-    likely = [what for what, wrong in (mistakes or {}).items() if np.allclose(got, wrong, rtol=0, atol=1e-9)]
-    hint = f" Likely: {likely[0]}." if likely else ""
-    raise AssertionError(f"{place} is {got[worst]:.6g}, expected {expected[worst]:.6g}.{hint}")
-
-
 def of_the_library(kind, layer):
     """minidni.RNN or minidni.LSTM, with the weights of `layer`."""
     n_in, n_hidden = len(layer.params["Wx"]), len(layer.params["Wh"])

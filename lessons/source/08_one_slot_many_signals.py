@@ -38,32 +38,8 @@ from minidni.dni import (
     random_feedback,
     signals,
 )
+from minidni.gradcheck import check_equal
 from minidni.plots import show_dots, show_lines, show_tables
-
-# %% [markdown]
-# This helper serves the checks. It compares two arrays and says where they differ; `suspects` are results of common
-# mistakes.
-
-
-# %%
-def check_equal(name, got, expected, suspects=None):
-    """Stop with a sentence on how `got` differs from `expected`, if it does by more than rounding."""
-    assert got is not None, f"{name} is None: is there a return?"
-    got, expected = np.asarray(got, dtype=float), np.asarray(expected, dtype=float)
-    assert got.shape == expected.shape, f"{name} has shape {got.shape}, expected {expected.shape}."
-    error = np.abs(got - expected)
-    if error.max() <= 1e-9 * max(1.0, np.abs(expected).max()):
-        return
-    worst = np.unravel_index(error.argmax(), error.shape)
-    place = name + (f"[{', '.join(map(str, worst))}]" if worst else "")
-    likely = [
-        what
-        for what, wrong in (suspects or {}).items()
-        if np.shape(wrong) == got.shape and np.allclose(got, wrong, rtol=1e-7, atol=1e-10)
-    ]
-    hint = f" Likely: {likely[0]}." if likely else ""
-    raise AssertionError(f"{place} is {got[worst]:.6g}, expected {expected[worst]:.6g}.{hint}")
-
 
 # %% [markdown]
 # ## 1. The slot

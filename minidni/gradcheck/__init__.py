@@ -12,9 +12,11 @@ Reading order:
 - `check`: the whole procedure
 - `diagnose`: the likely cause, from the guesses in `guesses` and `experiments`, on `patterns` and `evidence`
 - `report` and `html`: what is shown
+- `equal`: two arrays that should be the same, for exercises
 """
 
 from .check import check_gradients
+from .equal import check_equal
 from .report import ArrayReport, Finding, Report, Worst
 
-__all__ = ["ArrayReport", "Finding", "Report", "Worst", "check_gradients"]
+__all__ = ["ArrayReport", "Finding", "Report", "Worst", "check_equal", "check_gradients"]
