@@ -5,6 +5,7 @@ left out. `lessons/solutions/NN_name.ipynb` keeps both with their markers, so it
 source of an assignment. Neither has outputs; the same source always gives the same bytes.
 """
 
+import ast
 import hashlib
 import json
 import os
@@ -123,7 +124,7 @@ def _notebook(name: str, cells: list[Cell], contents: list[list[str]]) -> str:
 
 
 def _notebook_cell(cell: Cell, lines: list[str], identifier: str) -> dict:
-    metadata: dict = {}
+    metadata: dict = {"slideshow": {"slide_type": slide_type(cell)}}
     if cell.role:
         metadata["nbgrader"] = nbgrader_metadata(cell)
     if cell.tags:
@@ -133,6 +134,21 @@ def _notebook_cell(cell: Cell, lines: list[str], identifier: str) -> dict:
     if cell.kind == "code":
         result |= {"execution_count": None, "outputs": []}
     return result
+
+
+def slide_type(cell: Cell) -> str:
+    """Return what the cell is among slides: `jupyter nbconvert --to slides`.
+
+    A section begins a slide, a part of it one below. A result is a fragment, so that the class can predict it first.
+    Checks, and helpers that only define something, are left out.
+    """
+    if cell.kind == "markdown":
+        beginnings = {"# ": "slide", "## ": "slide", "### ": "subslide", "**Predict": "fragment"}
+        return next((kind for beginning, kind in beginnings.items() if cell.lines[0].startswith(beginning)), "-")
+    if cell.role:
+        return "skip" if cell.role == "test" else "-"
+    silent = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    return "skip" if all(isinstance(node, silent) for node in ast.parse("\n".join(cell.lines)).body) else "fragment"
 
 
 def nbgrader_metadata(cell: Cell) -> dict:

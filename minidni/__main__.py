@@ -6,10 +6,23 @@ import sys
 from .examples import EXAMPLES, example
 from .gradcheck import check_gradients
 
+EXAMPLES_OF_USE = """try:
+  python -m minidni gradcheck LSTM --seed 3       is its backward the derivative of its forward?
+  python -m minidni experiment --list             the claims that can be tried
+  python -m minidni experiment two-lag --quick    one of them, in short
+  python -m minidni speedup                       does it get faster with several workers, on this machine?
+
+In Python, help(minidni) is the reading order of the library."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status: 0 if all is well, 1 if a check failed, 2 for unusable arguments."""
-    parser = argparse.ArgumentParser(prog="python -m minidni", description="Backpropagation with every line in sight.")
+    parser = argparse.ArgumentParser(
+        prog="python -m minidni",
+        description="Backpropagation with every line in sight: checks of gradients, and experiments that run.",
+        epilog=EXAMPLES_OF_USE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     gradcheck = commands.add_parser(
         "gradcheck",

@@ -41,7 +41,9 @@ def test_an_unknown_layer_is_answered_with_the_names(capsys):
 
 def test_without_a_command_it_says_what_it_can_do(capsys):
     assert main([]) == 0
-    assert "gradcheck" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    for line in ("gradcheck LSTM --seed 3", "experiment --list", "experiment two-lag --quick", "speedup"):
+        assert f"python -m minidni {line} " in printed
 
 
 def test_the_seed_decides_the_check(capsys):

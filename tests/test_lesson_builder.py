@@ -128,6 +128,24 @@ def test_nbgrader_metadata(lesson):
         assert notebook.cells[4].metadata.tags == ["later"]
 
 
+def test_slides_show_sections_then_results_and_leave_out_checks_and_helpers(make):
+    cells = {
+        "[markdown]\n# ## A section": "slide",
+        "[markdown]\n# ### A part": "subslide",
+        "[markdown]\n# Some words.": "-",
+        "[markdown]\n# **Predict, then run.** What will it print?": "fragment",
+        "\nprint(1)": "fragment",
+        "\nimport math\n\n\ndef helper():\n    return math.pi": "skip",
+        'exercise="e"\n### BEGIN SOLUTION\nx = 1\n### END SOLUTION': "-",
+        'test="t" points=1\nassert x == 1': "skip",
+    }
+    text = SAMPLE.partition("\n# %%\n")[0]
+    lesson = make("\n\n".join([text, *(f"# %% {cell}".replace("%% \n", "%%\n") for cell in cells)]) + "\n")
+    for notebook in (student(lesson), solution(lesson)):
+        kinds = [cell.metadata.slideshow.slide_type for cell in notebook.cells]
+        assert kinds[0] == "slide" and kinds[-len(cells) :] == list(cells.values())
+
+
 def test_the_notebooks_are_valid_stripped_and_as_jupyter_writes_them(lesson):
     for text in lesson.notebooks().values():
         notebook = nbformat.reads(text, as_version=4)

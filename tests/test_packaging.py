@@ -146,3 +146,11 @@ def test_pip_installs_the_wheel_into_an_empty_environment(built, tmp_path):
     install = [str(python), "-m", "pip", "install", "--no-index", "--no-deps", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     import_alone(python, tmp_path, last=[Path(numpy.__file__).parents[1]])
+
+
+def test_importing_it_brings_nothing_that_takes_long_to_import():
+    slow = ["http.client", "urllib.request", "importlib.resources", "multiprocessing", "matplotlib"]
+    code = "import sys, numpy; before = set(sys.modules); import minidni; print(*set(sys.modules) - before, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [name for name in slow if name in done.stdout.split()] == []
+    assert "minidni.nn.dense" in done.stdout.split()

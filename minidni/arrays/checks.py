@@ -62,7 +62,8 @@ def expect_indices(where: str, name: str, x: Array, n: int) -> None:
         raise TypeError(f"{where}: {name} is {got}, expected an array of integers from 0 to {n - 1}")
     if isinstance(x, np.ndarray | np.generic) and x.size and (x.min() < 0 or x.max() >= n):
         wrong = int(x.min()) if x.min() < 0 else int(x.max())
-        raise ValueError(f"{where}: {name} holds {wrong}, expected integers from 0 to {n - 1}")
+        hint = "; do they count from 1?" if x.min() == 1 and x.max() == n else ""
+        raise ValueError(f"{where}: {name} holds {wrong}, expected integers from 0 to {n - 1}{hint}")
 
 
 def expect_positive(where: str, **sizes: Any) -> tuple[int, ...]:

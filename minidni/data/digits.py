@@ -1,7 +1,5 @@
 """The 8x8 digits that travel inside the package: real handwriting, no download."""
 
-from importlib.resources import files
-
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -32,6 +30,8 @@ def load_digits(*, dtype: DTypeLike = np.float32) -> Dataset:
     the details).
     """
     dtype = expect_float_dtype("load_digits", dtype)
+    from importlib.resources import files  # slow to import
+
     with (files(__package__) / "digits.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
         x = stored["images"].reshape(-1, 64).astype(dtype) / 16
         y = stored["labels"].astype(np.int64)

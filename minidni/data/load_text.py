@@ -1,7 +1,6 @@
 """Texts to learn from: the book inside the package, any file of the user's, and the Penn Treebank."""
 
 import os
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +44,7 @@ def load_text(
     )
     if path is None:
         import lzma  # here, since a Python may have been built without it
+        from importlib.resources import files  # slow to import
 
         packed = (files(__package__) / "moby_dick.txt.xz").read_bytes()
         _, _, text = lzma.decompress(packed).decode("utf-8").partition("\f\n")  # what comes first is a notice

@@ -13,7 +13,6 @@ from numpy.typing import DTypeLike
 
 from ..arrays.checks import expect_float_dtype
 from .dataset import Dataset, listed
-from .download import download as download_file
 from .folders import VARIABLE, cache_folder, expect_folder, search_folders
 from .idx import WrongFile, read_idx
 
@@ -196,6 +195,8 @@ def _load(
     for file in missing:
         packed = target / (file.name + ".gz")
         try:
+            from .download import download as download_file  # it brings http, which few need and all would wait for
+
             download_file(
                 [mirror + packed.name for mirror in idx_set.mirrors],
                 packed,
