@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lessons import catalogue
+from lessons import catalogue, course
 from lessons.environment import run_in_environment
 from lessons.percent import SourceError
 
@@ -25,6 +25,8 @@ def main(arguments: Sequence[str], folder: Path = catalogue.FOLDER, run_in_envir
         chosen = [catalogue.choose(lessons, name) for name in options.names] or lessons
         if options.list:
             return list_lessons(chosen)
+        if options.course:
+            return make_course(chosen, Path(options.course))
         if options.build:
             return build_lessons(chosen)
         if options.headless:
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str], folder: Path = catalogue.FOLDER, run_in_envir
         for lesson in chosen:
             if not lesson.student_path.is_file():
                 lesson.build()
-    except (SourceError, catalogue.NoSuchLesson) as error:
+    except (SourceError, catalogue.NoSuchLesson, course.NotOurs) as error:
         print(error, file=sys.stderr)
         return 2
     to_open = [chosen[0].student_path.name] if options.names else []
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="make the notebooks again from lessons/source; replaces your own work in them",
     )
+    action.add_argument("--course", metavar="FOLDER", help="make a folder from which nbgrader releases and grades them")
     return parser
 
 
@@ -75,6 +78,14 @@ def list_lessons(lessons: Sequence[catalogue.Lesson]) -> int:
     for lesson in lessons:
         header = lesson.header
         print(f"{lesson.name}\n    {header.title} ({header.minutes} minutes)\n    needs: {header.needs}")
+    return 0
+
+
+def make_course(lessons: Sequence[catalogue.Lesson], folder: Path) -> int:
+    """Write the lessons as an nbgrader course, and say how to go on."""
+    course.write_course(lessons, folder)
+    print(f"{len(lessons)} lesson{'s' if len(lessons) != 1 else ''} in {folder / 'source'}")
+    print(f"Go on in {folder}, for example: nbgrader generate_assignment {lessons[0].name}")
     return 0
 
 
