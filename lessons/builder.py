@@ -120,6 +120,11 @@ def _notebook(name: str, cells: list[Cell], contents: list[list[str]]) -> str:
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+    return as_text(notebook)
+
+
+def as_text(notebook: dict) -> str:
+    """Return the notebook as Jupyter writes it to a file."""
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 

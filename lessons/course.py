@@ -18,12 +18,12 @@ from lessons.catalogue import Lesson
 from lessons.percent import Cell
 
 SKIP = "skip-execution"  # nbclient's own name for it
-CONFIG = """\
+CONFIG = f"""\
 # Written by `python lessons --course`.
 c = get_config()
 c.CourseDirectory.course_id = "minidni"
 c.ExecutePreprocessor.timeout = 600
-c.ClearSolutions.code_stub = {"python": "# YOUR CODE HERE\\nraise NotImplementedError()"}
+c.ClearSolutions.code_stub = {{"python": {chr(10).join(builder.CODE_STUB)!r}}}
 """
 
 
@@ -48,7 +48,7 @@ def write_course(lessons: Sequence[Lesson], folder: Path) -> list[Path]:
             tags = notebook["cells"][index]["metadata"].setdefault("tags", [])
             tags += [SKIP] if SKIP not in tags else []
         paths.append(folder / "source" / lesson.name / f"{lesson.name}.ipynb")
-        builder.write_text(paths[-1], json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+        builder.write_text(paths[-1], builder.as_text(notebook))
     return paths
 
 

@@ -231,6 +231,7 @@ LOSSES = [
         (SOFTMAX, "labels is list, expected an array of integers from 0 to 2", (H, [0, 1])),
         (SOFTMAX, "labels is float32, expected an array of integers", (H, zeros(2))),
         (SOFTMAX, "labels holds 3, expected integers from 0 to 2", (H, np.array([0, 3]))),
+        (SOFTMAX, "labels holds 3, expected integers from 0 to 2; do they count from 1?", (H, np.array([1, 3]))),
         (SOFTMAX, "labels holds -1, expected integers from 0 to 2", (H, np.array([0, -1]))),
         (SOFTMAX, "labels holds 7, expected integers from 0 to 2", (zeros(3), np.int64(7))),
         (SOFTMAX, "labels has shape (3,), expected (2,)", (H, np.array([0, 1, 2]))),
