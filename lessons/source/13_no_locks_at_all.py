@@ -2,8 +2,8 @@
 # # No locks at all
 #
 # - **Minutes:** 45
-# - **Needs:** the lesson *Locking*: the three locks, and a worker's program; the lesson *Synthetic gradients*: why a
-#   result is read against a frozen control
+# - **Needs:** the lessons *Locking* and *A worker for each segment*: the three locks, and a worker's program; the
+#   lesson *Synthetic gradients*: why a result is read against a frozen control
 # - **Learn:** write a synthesizer of inputs and a step in which no segment waits for another, measure how well an input
 #   can be foretold, tell what an unlocked network has learned from what it seems to have learned, and see what happens
 #   to each kind of worker when messages are late or lost
@@ -569,8 +569,9 @@ assert mean["unlocked, linear"][2] < mean["unlocked, hidden"][2]
 # %% [markdown]
 # ## 6. What it buys
 #
-# Now to the workers. The lesson *Locking* counted the waits of a program. Here is a harder test: take a single worker
-# of the library, and give it *no neighbours at all*. What it sends goes nowhere, and nothing ever comes.
+# Now to the workers. The lesson *A worker for each segment* counted the waits of a program. Here is a harder test:
+# take a single worker of the library, and give it *no neighbours at all*. What it sends goes nowhere, and nothing
+# ever comes.
 #
 # **Predict, then run.** Three segments, five minibatches. How many does worker 0, 1, 2 finish alone: locked, decoupled,
 # unlocked?

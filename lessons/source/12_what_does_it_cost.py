@@ -2,8 +2,8 @@
 # # What does it cost, what does it buy
 #
 # - **Minutes:** 45
-# - **Needs:** the lesson *Locking*: timelines, stages with costs, and workers; from *Synthetic gradients* what predict
-#   and fit do
+# - **Needs:** the lessons *Locking* and *A worker for each segment*: timelines, stages with costs, and workers; from
+#   *Synthetic gradients* what predict and fit do
 # - **Learn:** count what a synthetic gradient costs, say for which layers it pays, predict and measure what two workers
 #   bring in five ways of sharing the work, and read a scale-out to 1,024 workers without believing more than it says
 # - **Data:** none; random numbers will do, since what is measured is time
