@@ -28,6 +28,7 @@ from .time_to_accuracy import time_to_accuracy
 from .two_clocks import two_clocks
 from .two_lag import two_lag, two_lag_reach
 from .warm_up import warm_up
+from .window_edge import window_costs, window_edge
 
 __all__ = [
     "EXPERIMENTS",
@@ -59,4 +60,6 @@ __all__ = [
     "two_lag",
     "two_lag_reach",
     "warm_up",
+    "window_costs",
+    "window_edge",
 ]
