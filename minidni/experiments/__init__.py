@@ -19,6 +19,7 @@ from .mnist_cnn import mnist_cnn
 from .mnist_depth import mnist_depth
 from .random_updates import random_updates
 from .registry import EXPERIMENTS, Experiment, experiment, find
+from .results import Results
 from .rows import Row, measured
 from .scale_out import scale_out
 from .sequential_digits import sequential_digits
@@ -33,6 +34,7 @@ from .window_edge import window_costs, window_edge
 __all__ = [
     "EXPERIMENTS",
     "Experiment",
+    "Results",
     "Row",
     "adding",
     "bootstrap",
