@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Backpropagation through time by hand
 #
-# - **Minutes:** 60
+# - **Minutes:** 45
 # - **Needs:** the lesson *A layer by hand*: the backward pass of a linear layer, its cache, `check_gradients`
 # - **Learn:** derive, write and check the backward pass of a recurrent network and of an LSTM, cut a sequence into
 #   windows without losing anything of the gradient, and train on digits that arrive row by row
@@ -14,6 +14,8 @@
 #
 # There are five exercises and a question to answer in words. The checks of the exercises do not depend on each other:
 # one that fails does not spoil the next.
+#
+# Section 5 is for a second sitting, of 15 minutes more.
 
 # %%
 import copy
@@ -846,6 +848,8 @@ show_curves(
 # next lesson looks at all this closely, for long sequences.
 #
 # ## 5. Digits, row by row
+#
+# *For a second sitting, 15 minutes; what comes behind needs its cells run, and not read.*
 #
 # Now to something real. The network reads a digit as a sequence of 8 rows of 8 pixels, from the top, and only after the
 # last row it is asked which digit it was. So it has to carry what it saw of the upper rows in its state, and the

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Vanishing and exploding gradients
 #
-# - **Minutes:** 50
+# - **Minutes:** 45
 # - **Needs:** the lesson *Backpropagation through time by hand*: the backward pass of an RNN and of an LSTM; the norm
 #   and the eigenvalues of a matrix
 # - **Learn:** measure what becomes of a gradient on its way back through time, bound it, say which networks keep it and
@@ -21,6 +21,8 @@
 #
 # There are five exercises and a question to answer in words. The checks of the exercises do not depend on each other:
 # one that fails does not spoil the next.
+#
+# Section 7 is an extra, of 5 minutes more.
 
 # %%
 import functools
@@ -825,6 +827,8 @@ for window in windows:
 # updates: the same stream gives fewer of them.
 #
 # ## 7. Where the numbers end
+#
+# *An extra, 5 minutes.*
 #
 # A gradient that vanishes by the same factor in every step never gets to 0, on paper. In the computer numbers end.
 # float32 has a smallest *normal* number. Below it are the *denormal* numbers, which give up one digit after the other,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Synthetic gradients
 #
-# - **Minutes:** 60
+# - **Minutes:** 40
 # - **Needs:** the lesson *A layer by hand*: `forward`, `backward`, and the gradient of softmax cross-entropy; the
 #   eigenvalues of a symmetric matrix
 # - **Learn:** cut a network in two with a guessed gradient that you write by hand, say in which units it guesses, why
@@ -16,6 +16,8 @@
 #
 # There are five exercises and a question to answer in words. The checks of the exercises do not depend on each other:
 # one that fails does not spoil the next.
+#
+# Sections 6 and 7 are for a second sitting, of 20 minutes more.
 
 # %%
 import copy
@@ -601,6 +603,8 @@ assert left_over["without labels"] > 0.999 and left_over["with labels"] < 1e-8
 # `python -m minidni experiment mnist-depth` compares both on real handwriting.)
 #
 # ## 6. Two numbers and their sum
+#
+# *This section and the next are for a second sitting, 20 minutes.*
 #
 # The best-known introduction is an article by Andrew Trask (2017), which builds synthetic gradients in NumPy for a
 # network that adds two binary numbers. Many have learned from it. We follow it here: two numbers of 8 bits go in,

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Bootstrapping
 #
-# - **Minutes:** 50
+# - **Minutes:** 40
 # - **Needs:** the lesson *Synthetic gradients*: a synthesizer at one boundary, `predict` and `fit`, the zero start, and
 #   what labels do; from *Truncation* the difference between bias and noise
 # - **Learn:** write a chain of segments that learn from each other's guesses, measure how far each of them is from the
@@ -22,6 +22,8 @@
 #
 # There are four exercises and a question to answer in words. The checks of the exercises do not depend on each other:
 # one that fails does not spoil the next.
+#
+# The part *The same network for all* is an extra: run its cells, and read it in 10 minutes more.
 
 # %%
 import copy
@@ -512,6 +514,8 @@ assert np.mean(lowest["2 cuts"], axis=0)[0] > np.mean(lowest["1 cut"], axis=0)[0
 
 # %% [markdown]
 # ### The same network for all
+#
+# *An extra, 10 minutes; the verdict below uses what its cell prints.*
 #
 # So we take *one* network, trained for half of the time by backprop, and let it rest. Cut in one, two and five places,
 # it is the same function with the same true gradients; only the synthesizers learn, for as long as before. What we want

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Longer than the window
 #
-# - **Minutes:** 50
+# - **Minutes:** 45
 # - **Needs:** the lesson *Truncation*: windows, the cut gradient and what it lacks; from *Synthetic gradients* and
 #   *Bootstrapping* a synthesizer, its zero start, and targets that are themselves guesses
 # - **Learn:** put a synthesizer at the end of a window, train a network on dependencies that its windows do not hold,
@@ -23,6 +23,8 @@
 #
 # There are three exercises and a question to answer in words. The checks of the exercises do not depend on each other:
 # one that fails does not spoil the next.
+#
+# Section 6 is an extra: run its cells, and read it in 5 minutes more.
 
 # %%
 from functools import partial
@@ -650,6 +652,8 @@ assert sizes["head x 1, random"] < 0.3 * sizes["scale 0.3"]
 # with this head on this task; the paper, as we recall it, reports that it helps on longer ones.
 #
 # ## 6. Copying
+#
+# *An extra, 5 minutes; the verdict below uses what its cells print.*
 #
 # A task where more must be held: a pattern of random bits is shown, one at a time, then a delimiter, and then the
 # pattern is to be said again. The windows have three steps. A curriculum starts with one bit and adds another as soon

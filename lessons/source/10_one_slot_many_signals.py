@@ -1,7 +1,7 @@
 # %% [markdown]
 # # One slot, many signals
 #
-# - **Minutes:** 50
+# - **Minutes:** 45
 # - **Needs:** the lesson *Synthetic gradients*: a boundary, and what answers `gradient(h, labels)` at it
 # - **Learn:** write two signals that are not the gradient, compare eight of them in the same place of the same network,
 #   count what each has to wait for, and look at what the layers learn from them
@@ -15,6 +15,8 @@
 #
 # There are three exercises and a question to answer in words. The checks of the exercises do not depend on each other:
 # one that fails does not spoil the next.
+#
+# The part *The same, or the same from afar?* is an extra, of 5 minutes more.
 
 # %%
 import copy
@@ -569,6 +571,8 @@ assert probed["exact"][2] > probed["exact"][0] + 5 and probed["zero"][2] < probe
 # the stale network's layers know about as much as random ones; it is its own readout that cannot follow them.
 #
 # ### The same, or the same from afar?
+#
+# *An extra, 5 minutes.*
 #
 # Which of these networks have learned alike? Two layers can say the same in other coordinates, so one compares which
 # *examples* a layer takes for similar. With the activations $h$ and $g$ of two networks for the same examples, each
