@@ -10,7 +10,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from lessons import catalogue
+from lessons import catalogue, course
 from lessons.catalogue import Lesson
 from lessons.percent import SourceError
 
@@ -41,7 +41,7 @@ def run_solution(lesson: Lesson) -> Outcome:
     return Outcome(notebook, time.perf_counter() - started, error)
 
 
-def walk_as_learner(lesson: Lesson, *, to_the_end: bool = True) -> str:
+def walk_as_learner(lesson: Lesson, *, experiments: bool = True) -> str:
     """Work through the lesson as a learner does, and return what went wrong, or "".
 
     The learner's notebook is run until it stops, which it may do only at the NotImplementedError of the first
@@ -49,7 +49,7 @@ def walk_as_learner(lesson: Lesson, *, to_the_end: bool = True) -> str:
 
     Args:
         lesson: the lesson.
-        to_the_end: False to stop behind the check of the last exercise: what follows is the same as in the solution.
+        experiments: False to leave out the cells on which no exercise or check depends; they are the solution's.
     """
     notebook = _parsed(lesson, lesson.student_path)
     student = notebook.cells
@@ -68,14 +68,14 @@ def walk_as_learner(lesson: Lesson, *, to_the_end: bool = True) -> str:
             counts[index] = cells[index].get("execution_count")
         return None
 
-    checks = [index for index, cell in enumerate(lesson.cells) if cell.role == "test"]
-    end = len(student) if to_the_end or not checks else checks[-1] + 1
+    left_out = set() if experiments else set(course.not_needed(lesson.cells))
+    codes = [i for i, cell in enumerate(student) if cell.cell_type == "code" and i not in left_out]
 
     def run_until_it_stops(start: int) -> tuple[int, CellExecutionError | None]:
-        for index in range(start, end):
-            if student[index].cell_type == "code" and (failure := run(student, index)):
+        for index in codes:
+            if index >= start and (failure := run(student, index)):
                 return index, failure
-        return end, None
+        return len(student), None
 
     def where(index: int) -> str:
         return f"{lesson.source.name}:{lesson.cells[index].marker}"

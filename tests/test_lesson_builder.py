@@ -411,6 +411,12 @@ def test_a_sound_lesson_can_be_worked_through(lesson):
     assert execution.walk_as_learner(lesson) == ""
 
 
+def test_the_walk_can_leave_out_what_no_exercise_and_no_check_needs(make):
+    lesson = make(changed('print("right")\n', 'print("right")\n\n# %%\nexperiment = 1 / 0\n'))
+    assert execution.walk_as_learner(lesson, experiments=False) == ""
+    assert "ZeroDivisionError" in execution.walk_as_learner(lesson)
+
+
 def changed(old, new, text=SAMPLE):
     assert text.count(old) == 1
     return text.replace(old, new)

@@ -56,7 +56,7 @@ def test_there_is_something_to_do_and_every_exercise_is_tested(lesson):
     assert roles[-1] == "test"
 
 
-@pytest.mark.slow  # what `python lessons --headless` does; the walk below runs every exercise's solution
+@pytest.mark.slow  # what `python lessons --headless` does; the walk below runs all that exercises and checks need
 @each_lesson
 def test_the_solution_runs(lesson):
     assert execution.run_solution(lesson).error == ""
@@ -64,7 +64,7 @@ def test_the_solution_runs(lesson):
 
 @each_lesson
 def test_the_student_version_stops_only_at_unsolved_exercises(lesson):
-    assert execution.walk_as_learner(lesson, to_the_end=False) == ""
+    assert execution.walk_as_learner(lesson, experiments=False) == ""
 
 
 @pytest.mark.parametrize("check", [["check"], ["format", "--check"]], ids=["lint", "format"])
