@@ -100,7 +100,7 @@ def test_the_metadata(wheel):
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert required == ["numpy>=2"]
     assert set(metadata.get_all("Provides-Extra")) == {
-        *("bench", "cuda12", "cuda13", "docs", "lessons", "mpi", "ray", "test", "workers")
+        *("bench", "cuda12", "cuda13", "docs", "lessons", "mpi", "nbgrader", "ray", "test", "workers")
     }
 
 
