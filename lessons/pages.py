@@ -32,9 +32,14 @@ class PageExporter(HTMLExporter):
 
 def write_page(notebook: nbformat.NotebookNode, title: str, path: Path) -> None:
     """Write an executed notebook as a web page, without the marks that say which lines are the solution's."""
+    exporter = PageExporter(mathjax_url="", require_js_url="", jquery_url="")
+    page, _ = exporter.from_notebook_node(without_markers(notebook), {"metadata": {"name": title}})
+    builder.write_text(path, page)
+
+
+def without_markers(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook as it is to be read: without the lines that mark solutions and hidden tests."""
     shown = nbformat.from_dict(notebook)
     for cell in shown.cells:
         cell.source = MARKER_LINE.sub("", cell.source).rstrip("\n")
-    exporter = PageExporter(mathjax_url="", require_js_url="", jquery_url="")
-    page, _ = exporter.from_notebook_node(shown, {"metadata": {"name": title}})
-    builder.write_text(path, page)
+    return shown

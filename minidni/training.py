@@ -17,6 +17,8 @@ from .nn import Layer, Loss, Optimiser, SoftmaxCrossEntropy, clip_norm, gradient
 from .nn.modes import evaluating
 from .nn.non_finite import first_non_finite
 
+__all__ = ["History", "accuracy", "fit"]
+
 
 @dataclass
 class History:
