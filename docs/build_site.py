@@ -1,14 +1,13 @@
 """Builds the site, inside the environment: `python docs` runs this.
 
     docs/_build/source   the pages as Sphinx gets them: docs/*.md, docs/site, the results, and the lessons, executed
-    docs/_build/lessons  executed lessons, kept until the lesson or the library changes
+    lessons/build        executed lessons, kept until the lesson or the library changes
     docs/_build/html     the site; nothing in it asks for anything from a network
 
 Sphinx's warnings are errors, and so is a link that leads nowhere.
 """
 
 import argparse
-import hashlib
 import importlib
 import inspect
 import re
@@ -27,12 +26,12 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT))
 
 import minidni  # noqa: E402
-from lessons import builder, catalogue, execution  # noqa: E402
+from lessons import catalogue, execution  # noqa: E402
 from lessons.catalogue import Lesson  # noqa: E402
 from lessons.pages import without_markers  # noqa: E402
 
 BUILD = DOCS / "_build"
-SOURCE, KEPT, HTML = BUILD / "source", BUILD / "lessons", BUILD / "html"
+SOURCE, HTML = BUILD / "source", BUILD / "html"
 LINK = re.compile(r"(?<!\\)(?P<bang>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 #: Files of the repository that are pages of the site, and where they stand in it.
 PAGES = {ROOT / "README.md": "get_started.md"}
@@ -143,26 +142,17 @@ def reference() -> dict[str, str]:
 
 
 def executed(lesson: Lesson) -> nbformat.NotebookNode:
-    """The lesson's solution with its results; from an earlier build if nothing has changed since."""
-    text = lesson.notebooks()[lesson.solution_path]
-    kept = KEPT / f"{lesson.name}-{digest(text)}.ipynb"
-    if not kept.is_file():
+    """The lesson's solution with its results; those of `python lessons --headless` if nothing has changed since."""
+    folder = catalogue.FOLDER / "build"
+    notebook = execution.kept(lesson, folder)
+    if notebook is None:
         print(f"executing {lesson.name}", flush=True)
         outcome = execution.run_solution(lesson)
         if outcome.error:
             raise BrokenSite(f"{lesson.name} failed:\n{outcome.error}")
-        for old in KEPT.glob(f"{lesson.name}-*.ipynb"):
-            old.unlink()
-        builder.write_text(kept, nbformat.writes(outcome.notebook))
-    return nbformat.read(kept, 4)
-
-
-def digest(text: str) -> str:
-    """Of a lesson, and of all that it may use."""
-    parts = [text.encode()]
-    for folder, pattern in (("minidni", "*.py"), ("docs/results", "*.json")):
-        parts += [path.read_bytes() for path in sorted((ROOT / folder).rglob(pattern))]
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+        notebook = outcome.notebook
+        execution.keep(lesson, notebook, folder)
+    return notebook
 
 
 def write(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """Executes lessons, inside the environment: `python -m lessons.execution [NAME ...]`."""
 
+import hashlib
 import re
 import sys
 import time
@@ -10,7 +11,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from lessons import catalogue, course
+from lessons import builder, catalogue, course
 from lessons.catalogue import Lesson
 from lessons.percent import SourceError
 
@@ -39,6 +40,29 @@ def run_solution(lesson: Lesson) -> Outcome:
     except (CellTimeoutError, DeadKernelError) as failure:
         error = f"{type(failure).__name__}: {failure}".strip()
     return Outcome(notebook, time.perf_counter() - started, error)
+
+
+def digest(lesson: Lesson) -> str:
+    """Of the lesson, and of all that it may use: as long as it is the same, so are the results, but for times."""
+    root = catalogue.FOLDER.parent
+    parts = [lesson.notebooks()[lesson.solution_path].encode()]
+    for folder, pattern in (("minidni", "*.py"), ("docs/results", "*.json")):
+        parts += [path.read_bytes() for path in sorted((root / folder).rglob(pattern))]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def keep(lesson: Lesson, notebook: nbformat.NotebookNode, folder: Path) -> None:
+    """Write an executed notebook to `folder`, for `kept`."""
+    notebook.metadata["minidni"] = {"digest": digest(lesson)}
+    builder.write_text(folder / f"{lesson.name}.ipynb", nbformat.writes(notebook) + "\n")
+
+
+def kept(lesson: Lesson, folder: Path) -> nbformat.NotebookNode | None:
+    """Return what was executed and kept, if neither the lesson nor the library has changed since."""
+    path = folder / f"{lesson.name}.ipynb"
+    notebook = nbformat.read(path, as_version=4) if path.is_file() else None
+    same = notebook is not None and notebook.metadata.get("minidni", {}).get("digest") == digest(lesson)
+    return notebook if same else None
 
 
 def walk_as_learner(lesson: Lesson, *, experiments: bool = True) -> str:
@@ -137,6 +161,8 @@ def main(names: list[str], folder: Path = catalogue.FOLDER) -> int:
         else:
             seconds, text = outcome.seconds, outcome.error
             write_page(outcome.notebook, lesson.header.title, folder / "build" / f"{lesson.name}.html")
+            if not text:
+                keep(lesson, outcome.notebook, folder / "build")
         print(f"{lesson.name:<{width}}  {seconds:7.1f}  {'FAILED' if text else 'ok'}", flush=True)
         if text:
             errors.append(f"{lesson.name} failed:\n{text}")
