@@ -3,6 +3,7 @@
 from .chains import show_chain
 from .curves import show_curves, show_decay, show_lines, training_curves
 from .figure import BLUE, GREEN, GREY, ORANGE, PINK, new_figure
+from .frames import slide
 from .report import gradient_report
 from .signals import show_dots, show_tables
 from .stepper import step_through
@@ -13,5 +14,5 @@ from .unrolled import show_unrolled
 __all__ = [
     "BLUE", "GREEN", "GREY", "ORANGE", "PINK", "gradient_report", "new_figure", "show_chain", "show_curves",
     "show_decay", "show_dots", "show_formula", "show_heat", "show_images", "show_lines", "show_tables",
-    "show_timelines", "show_unrolled", "step_through", "training_curves",
+    "show_timelines", "show_unrolled", "slide", "step_through", "training_curves",
 ]  # fmt: skip

@@ -42,10 +42,26 @@ def _notebook_figure() -> Any:
         alt = ""
 
         def _repr_html_(self) -> str:
-            buffer = BytesIO()
-            self.savefig(buffer, format="png", dpi=120)
-            data = b64encode(buffer.getvalue()).decode("ascii")
-            style = f"width:{80 * self.get_figwidth():.0f}px;max-width:100%;height:auto"
-            return f'<img alt="{escape(self.alt)}" style="{style}" src="data:image/png;base64,{data}">'
+            return as_image(self)
 
     return NotebookFigure
+
+
+def as_image(figure: "Figure") -> str:
+    """The figure as an HTML image with its own `alt`; a figure made elsewhere is named by what is written in it."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    data = b64encode(buffer.getvalue()).decode("ascii")
+    style = f"width:{80 * figure.get_figwidth():.0f}px;max-width:100%;height:auto"
+    alt = getattr(figure, "alt", "") or _written_in(figure)
+    return f'<img alt="{escape(alt)}" style="{style}" src="data:image/png;base64,{data}">'
+
+
+def _written_in(figure: "Figure") -> str:
+    """Titles, labels of the axes and names in the legends, panel by panel."""
+    panels = []
+    for axes in figure.axes:
+        names = ", ".join(axes.get_legend_handles_labels()[1])
+        labels = [axes.get_title(), axes.get_ylabel(), axes.get_xlabel() and f"by {axes.get_xlabel()}"]
+        panels.append(" ".join(filter(None, labels)) + (f": {names}" if names else ""))
+    return "; ".join(filter(None, [figure.get_suptitle(), *panels])) or "a figure without titles"

@@ -1,20 +1,18 @@
 """A timeline to step through, moment by moment: SVG and a few lines of script, in a page that stands alone."""
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from html import escape
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .frames import new_name, with_slider, write_page
 from .timelines import LOOKS
 
 if TYPE_CHECKING:
     from ..locking import Timeline
 
 WIDTH, LANE, LEFT = 760, 30, 70  # of the drawing, in its own units
-_numbers = count()
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Stepper:
     texts: list[str]
 
     def _repr_html_(self) -> str:
-        name = f"minidni-steps-{next(_numbers)}"
+        name = new_name()
         spans, scale = self.timeline.spans, WIDTH / (self.timeline.makespan or 1.0)
         height = LANE * self.timeline.n_workers
         bars = "".join(_bar(name, i, span, scale) for i, span in enumerate(spans))
@@ -40,46 +38,30 @@ class Stepper:
             for i in range(self.timeline.n_workers)
         )
         data = {"at": self.moments, "text": self.texts, "spans": [[s.start, s.end] for s in spans], "scale": scale}
-        title, last = escape(self.timeline.title or "timeline"), len(self.moments) - 1
-        return f"""<div id="{name}" style="max-width:860px;font:14px sans-serif">
-<strong>{title}</strong>
+        said = [f"step {i + 1} of {len(self.moments)}" for i in range(len(self.moments))]
+        title = escape(self.timeline.title or "timeline")
+        picture = f"""<strong>{title}</strong>
 <svg viewBox="0 0 {WIDTH + LEFT + 10} {height + 8}" role="img"
  aria-label="{title}: a bar for all that each worker does" style="width:100%;height:auto;font:11px sans-serif"
  fill="currentColor"><defs>{_hatches(name)}</defs>{lanes}{bars}
 <line x1="{LEFT}" x2="{LEFT}" y1="0" y2="{height + 4}" stroke="currentColor" stroke-width="2" visibility="hidden"/>
 </svg>
-<div>{_legend(name, self.timeline)}</div>
-<div><button type="button" aria-label="one step back">&#9664;</button>
-<input type="range" min="0" max="{last}" value="0" aria-label="moment of {title}"
- style="width:55%;vertical-align:middle">
-<button type="button" aria-label="one step on">&#9654;</button> <output></output></div>
-<div aria-live="polite" style="min-height:3.5em;white-space:pre-line"></div>
-<script>(function () {{
-const box = document.getElementById("{name}"), data = {_in_script(data)}, slider = box.querySelector("input");
-const [back, on] = box.querySelectorAll("button"), text = box.querySelector("div[aria-live]");
-const bars = box.querySelectorAll("rect[data-i]"), cursor = box.querySelector("line");
-function show() {{
-  const i = +slider.value, now = data.at[i], x = {LEFT} + data.scale * now;
-  bars.forEach(function (bar) {{
+<div>{_legend(name, self.timeline)}</div>"""
+        below = '<div aria-live="polite" style="min-height:3.5em;white-space:pre-line"></div>'
+        script = f"""
+  const now = data.at[i], x = {LEFT} + data.scale * now, cursor = box.querySelector("line");
+  box.querySelectorAll("rect[data-i]").forEach(function (bar) {{
     const [start, end] = data.spans[bar.dataset.i], runs = start <= now && now < end;
     bar.setAttribute("opacity", end <= now || runs ? 1 : 0.2);
     bar.setAttribute("stroke-width", runs ? 3 : 0.7);
   }});
   cursor.setAttribute("x1", x); cursor.setAttribute("x2", x); cursor.setAttribute("visibility", "visible");
-  box.querySelector("output").textContent = "step " + (i + 1) + " of " + data.at.length;
-  text.textContent = data.text[i];
-}}
-back.onclick = function () {{ slider.stepDown(); show(); }};
-on.onclick = function () {{ slider.stepUp(); show(); }};
-slider.oninput = show;
-show();
-}})();</script></div>"""
+  box.querySelector("div[aria-live]").textContent = data.text[i];"""
+        return with_slider(name, f"moment of {title}", said, picture, script, data, below=below)
 
     def write(self, path: str | Path) -> None:
         """A page of its own, that needs no network."""
-        page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(self.timeline.title)}</title>'
-        style = "<style>:root{color-scheme:light dark}body{margin:1em}</style>"
-        Path(path).write_text(f"{page}{style}{self._repr_html_()}</html>\n", encoding="utf-8")
+        write_page(path, self.timeline.title, self._repr_html_())
 
 
 def step_through(timeline: "Timeline", *, first: int = 0, last: int | None = None, unit: str = "ms") -> Stepper:
@@ -159,7 +141,3 @@ def _legend(name: str, timeline: "Timeline") -> str:
         for kind in LOOKS
         if kind in there
     )
-
-
-def _in_script(data: Any) -> str:
-    return json.dumps(data).replace("<", "\\u003c")  # no text may end the script
