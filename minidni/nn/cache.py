@@ -16,14 +16,17 @@ class Cache:
     not copied: changing `x` or `y` in place between forward and backward changes the gradient.
 
     `layer.forward(x, cache=old)` starts a new pass in an old cache and reuses that pass's arrays, its `y`, `sT` and
-    `dx` included. Within one pass each of them is handed out once, so a second `backward` gets fresh memory.
+    `dx` included. Within one pass each of them is handed out once, so a second `backward` gets fresh memory. The old
+    pass is over then: there is one cache, it is the new pass's, and no `backward` can tell which pass its `dy` is from.
+    Passes that are in flight together need a cache each. `print(cache)` counts the passes that it has served.
 
     Args:
         owner: the layer's name with its sizes; the backward of a layer of another name refuses the cache.
+        serial: the layer's own number; the backward of a layer with another one refuses the cache. None is any layer's.
     """
 
-    def __init__(self, owner: str):
-        self._owner = owner
+    def __init__(self, owner: str, serial: int | None = None):
+        self._owner, self._serial, self._passes = owner, serial, 1
         self._kept: dict[str, Any] = {}
         self._free: dict[str, Array] = {}
         self._used: dict[str, Array] = {}
@@ -32,8 +35,10 @@ class Cache:
     def open(cls, owner: object, old: "Cache | None") -> "Cache":
         """A cache for the pass that begins now: a new one, or the old one with its arrays free for reuse."""
         if old is None:
-            return cls(_name(owner))
-        expect_cache(owner, "forward", old)
+            return cls(_name(owner), _serial(owner))
+        _expect_kind(owner, "forward", old)
+        old._serial = _serial(owner)
+        old._passes += 1
         old._free |= old._used
         old._used = {}
         return old
@@ -94,7 +99,9 @@ class Cache:
         return iter(self._kept)
 
     def __repr__(self) -> str:
-        lines = [f"{self._owner} cache: {self.nbytes:,} bytes kept"]
+        lines = [
+            f"{self._owner} cache: {self.nbytes:,} bytes kept" + f", pass {self._passes} in it" * (self._passes > 1)
+        ]
         for name, value in self._kept.items():
             if isinstance(value, Cache):
                 lines += [
@@ -108,7 +115,16 @@ class Cache:
 
 
 def expect_cache(owner: object, method: str, cache: Any) -> None:
-    """Raise unless this is a cache from a layer of the owner's class and sizes."""
+    """Raise unless this is a cache from the owner itself, or from a copy of it."""
+    _expect_kind(owner, method, cache)
+    if _serial(owner) != cache._serial and None not in (_serial(owner), cache._serial):
+        name = _name(owner)
+        raise ValueError(
+            f"{name}.{method}: cache is that of another {name}, expected the one that this layer's own forward returned"
+        )
+
+
+def _expect_kind(owner: object, method: str, cache: Any) -> None:
     name = _name(owner)
     if not isinstance(cache, Cache) or cache._owner != name:
         got = f"{cache._owner}'s" if isinstance(cache, Cache) else repr(type(cache).__name__)
@@ -117,6 +133,10 @@ def expect_cache(owner: object, method: str, cache: Any) -> None:
 
 def _name(owner: object) -> str:
     return owner._name() if hasattr(owner, "_name") else type(owner).__name__
+
+
+def _serial(owner: object) -> int | None:
+    return getattr(owner, "_serial", None)
 
 
 def _address(a: Array) -> int:

@@ -1,6 +1,7 @@
 """The contract every layer keeps, and the little that all layers share."""
 
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Self
 
 import numpy as np
@@ -9,6 +10,8 @@ from ..arrays import Array, device_of, to_device
 from ..arrays.checks import expect_array, expect_float_dtype
 from .cache import Cache, expect_cache
 from .parameters import Arrays, NamedArrays
+
+_serials = count()
 
 
 class Layer:
@@ -38,6 +41,10 @@ class Layer:
     #: The constructor's arguments that identify the layer in messages.
     _shown: tuple[str, ...] = ()
 
+    #: Tells the layer's caches from those of another of its name. A copy has the same one. Without parameters there is
+    #: none: then all layers of a name are the same function, and a container's layers know their caches themselves.
+    _serial: int | None = None
+
     def __init__(
         self,
         params: Mapping[str, tuple[int, ...]] | None = None,
@@ -50,6 +57,7 @@ class Layer:
         self.grads: Arrays = NamedArrays(params or {}, dtype)
         self.buffers: Arrays = NamedArrays(buffers or {}, dtype)
         self._training = True
+        self._serial = next(_serials) if params else None
 
     def forward(self, x: Array, *other_inputs: Any, **options: Any) -> Any:
         """The layer's output and the cache that its `backward` needs: y, *other_outputs, cache."""

@@ -17,6 +17,10 @@ Rate = float | Callable[[int], float]
 class Optimiser:
     """`optimiser.step(layer)` moves the layer's parameters against `layer.grads`, which stay as they are.
 
+    `backward` adds to the gradients, and a step does not set them back: without `layer.zero_grads()` before the next
+    backward, each step also takes all gradients from before. Nothing warns of it, for adding up several minibatches on
+    purpose looks the same. `fit` and the steps of a `Chain` set them to zero themselves.
+
     One optimiser may serve several layers; each has its own state and its own count of steps. The state is kept by the
     layer's `params` object, so copy or pickle layer and optimiser together, as `(layer, optimiser)`; apart, the copy of
     the optimiser would know nothing of the copy of the layer.
