@@ -27,7 +27,7 @@ from minidni import LSTM, RNN, SGD, Adam, Linear, Sequential, SigmoidCrossEntrop
 from minidni.data import TwoLag
 from minidni.gradcheck import check_equal
 from minidni.nn.schedules import cosine_decay
-from minidni.plots import show_curves, show_formula, show_lines
+from minidni.plots import show_curves, show_formula, show_lines, slide
 
 # %% [markdown]
 # ## 1. A stream without end
@@ -320,6 +320,23 @@ show_lines({"norm of ds, mean over the sequences": lines}, "boundary t, in front
 # first step. What it is then is `ds0`, the tip of the tooth, and that goes nowhere: the window before starts from
 # nothing, at a boundary where the true gradient is as large as anywhere.
 #
+# **Predict, then play.** How long must the windows be until half of the boundaries see half of the true gradient? Move
+# the slider.
+
+
+# %%
+def with_windows(window):
+    """The gradient by every state, cut into windows of this length."""
+    back = mean_norms(walk_back(halfway, caches, dy, cut_every(window, T)))
+    starts = range(0, T, window)
+    saw = [(t, back[t] if t < start + window else 0.0) for start in starts for t in range(start, start + window + 1)]
+    lines = {"not cut": (range(T + 1), not_cut), "cut": np.transpose(saw)}
+    return show_lines({"norm of ds, mean over the sequences": lines}, "boundary t, in front of step t")
+
+
+slide("steps in a window", (1, 2, 3, 4, 6, 8, 12, 24, 48), with_windows)
+
+# %% [markdown]
 # **Nothing is lost if the true gradient is handed in.** The library's `truncated` takes as `ds` what is to come back at
 # the end of each window. Hand it nothing, and then what you have just computed:
 

@@ -30,7 +30,7 @@ from minidni import SGD, Adam, Chain, Linear, ReLU, Sequential, SoftmaxCrossEntr
 from minidni.data import batches, mnist1d
 from minidni.dni import Exact, Zero
 from minidni.gradcheck import check_equal
-from minidni.plots import show_curves, show_lines
+from minidni.plots import show_curves, show_lines, slide
 
 # %% [markdown]
 # ## 1. A boundary
@@ -933,6 +933,24 @@ show_lines(
     "largest eigenvalue of O.T @ O",
     log="xy",
 )
+
+# %% [markdown]
+# **Play.** The minibatch from above, and the rate as a multiple of its limit. Move the slider over 1.
+
+# %%
+limit_of_ten = 2 / np.linalg.eigvalsh(seen_ten.T @ seen_ten)[-1]
+after_steps = np.arange(0, 61, 3)
+
+
+def at_rate(times):
+    """The error by the number of steps, at so many times the limit."""
+    lr = times * limit_of_ten
+    errors = [min(error_after(seen_ten, target_ten, lr, steps), 1e3) for steps in after_steps]
+    panel = {"error (cut off at 1000)": {f"lr = {lr:.4f}": (after_steps, errors)}}
+    return show_lines(panel, "steps", levels={"M = 0": 1.0}, log="y")
+
+
+slide("learning rate / limit", (0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.01, 1.05, 1.2), at_rate)
 
 # %% [markdown]
 # You have found the law:

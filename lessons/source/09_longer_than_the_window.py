@@ -37,7 +37,7 @@ from minidni.dni import AuxiliaryHead, window_jacobian
 from minidni.experiments.loop import Trainer
 from minidni.gradcheck import check_equal
 from minidni.nn.schedules import cosine_decay
-from minidni.plots import show_decay, show_lines
+from minidni.plots import show_decay, show_lines, slide
 
 # %% [markdown]
 # ## 1. Five lines
@@ -379,6 +379,22 @@ windows_to_forget = {}
 for scale in (0.3, 0.6, 1.0):
     windows_to_forget[scale] = np.log(0.01) / np.log(scale * kept)
     print(f"with scale {scale} an error has fallen to 1 % after {windows_to_forget[scale]:5.1f} windows")
+
+# %% [markdown]
+# **Play.** The scale is a discount of what is far, and of errors as well. Move the slider: what do you win with a small
+# scale, and what do you lose?
+
+
+# %%
+def with_scale(scale):
+    """What a loss many windows behind the boundary is worth, and what is left of an error after as many windows."""
+    behind = np.arange(13)
+    news = [worth(WINDOW * k, WINDOW, scale) for k in behind]
+    lines = {"worth of a loss so far behind": (behind, news), "left of an error": (behind, (scale * kept) ** behind)}
+    return show_lines({"factor": lines}, "windows")
+
+
+slide("scale", (0.0, 0.1, 0.3, 0.6, 0.8, 0.9, 1.0), with_scale)
 
 # %% [markdown]
 # An LSTM keeps: its cells are made for it. So without a discount an error there hardly dies, and the synthesizer needs
