@@ -21,6 +21,7 @@ html_theme = "sphinx_book_theme"
 html_title = "minidni"
 html_static_path = ["site/static"]
 html_css_files = ["minidni.css"]
+html_context = {"default_mode": "auto"}
 html_math_renderer = "mathml"
 html_copy_source = html_show_sourcelink = False
 html_theme_options = {

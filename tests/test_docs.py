@@ -52,7 +52,7 @@ def test_every_public_name_is_in_the_reference(build):
 
 def test_every_page_is_in_a_table_of_contents(build):
     listed = "\n".join(path.read_text(encoding="utf-8") for path in SITE.rglob("*.md"))
-    listed = re.findall(r"^[\w/*]+$", listed, re.MULTILINE)
+    listed = re.findall(r"^(?:[\w ]+<)?([\w/*]+)>?$", listed, re.MULTILINE)
     places = build.page_places([]).values()
     pages = [place.rpartition(".")[0] for place in places if place.endswith((".md", ".ipynb")) and place != "index.md"]
     assert set(pages) <= set(listed)
