@@ -484,7 +484,7 @@ def q13() -> Verdict:
     real = {mode: measured.mean("speedup", mode=mode) for mode in ("data-parallel", "decoupled", "blas2")}
     return Verdict(
         "Minibatches already parallelise, so synthetic gradients add nothing; together they are powerful.",
-        "Both true: together they go furthest. But stale exact gradients go further up to a worker a layer",
+        "Half true: they parallelise, though not without end, and together they go furthest",
         f"{together:.0f} times with 1,024 workers together, {alone:.1f} data-parallel alone",
         f"Simulated, 64 layers of 1,024 units: with 1,024 workers data-parallel training alone is {alone:.1f} times "
         "as fast as one worker, "

@@ -324,7 +324,7 @@ committed = long_runs("speedup-16x1024-threads")
 thousand = {way: values[-1] for way, (_, values) in curves.items()}
 judge(
     "Q13",
-    "both are true; stale exact gradients go further as long as there is a layer for each worker",
+    "half true: they parallelise, though not without end, and together they go furthest",
     "two threads, times as fast as one: "
     + in_words({mode: measured.mean("speedup", mode=mode) for mode in modes}, 2)
     + "; simulated, 16 layers and 32 workers: "
