@@ -481,7 +481,7 @@ def check_foretell(stages):
         assert abs(got[name] - expected) < 1e-9, f"{name}: {got[name]:.4g} s, expected {expected:.4g} s.{hint}"
 
 
-check_foretell([Stage(1.0, 2.0, 0.25, 0.5, 0.75), Stage(1.5, 2.0, 0.25)])
+check_foretell([Stage(1.5, 2.5, 0.25, 0.5, 0.75), Stage(1.5, 2.0, 0.25)])
 ### BEGIN HIDDEN TESTS
 check_foretell([Stage(1.0, 2.0, 0.5, 0.25, 0.25), Stage(2.0, 3.0, 0.5, 0.25, 0.5), Stage(0.5, 1.0, 0.0)])
 check_foretell([Stage(3.0, 4.0, 1.0)])
