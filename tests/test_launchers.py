@@ -339,6 +339,7 @@ def test_ctrl_c_is_left_to_the_child(tmp_path):
 BEFORE_THE_CHECK = [
     "lessons/__main__.py",
     "tests/__main__.py",
+    "docs/__main__.py",
     "lessons/__init__.py",
     "lessons/python_version.py",
 ]
@@ -352,7 +353,7 @@ def test_what_runs_before_the_version_check_parses_on_old_pythons(path):
     assert not [node for node in ast.walk(tree) if isinstance(node, modern)]
 
 
-@pytest.mark.parametrize("folder", ["lessons", "tests"])
+@pytest.mark.parametrize("folder", ["lessons", "tests", "docs"])
 def test_an_old_python_is_told_so(folder):
     program = (
         "import runpy, sys; sys.version_info = (3, 8, 18, 'final', 0);"
