@@ -331,6 +331,13 @@ def test_the_axes_that_were_asked_for_are_logarithmic_with_plain_numbers(log, sc
         assert {"0.1", "0.2", "0.5"} <= {text.get_text() for text in axes.get_yticklabels()}
 
 
+def test_many_powers_of_ten_have_names_too():
+    steps = 10.0 ** np.arange(-15, 1)
+    (axes,) = plots.show_lines({"error": {"central": (steps, steps**2 + 1e-16)}}, "step h", log="xy").axes
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert 4 <= sum("10^" in label.get_text() for label in labels) <= 20
+
+
 @pytest.mark.parametrize(
     ("panels", "options", "words"),
     [

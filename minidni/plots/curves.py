@@ -164,8 +164,10 @@ def show_lines(
         axes.set(xlabel=xlabel, ylabel=label)
         axes.set(**{f"{axis}scale": "log" for axis in log})
         for axis in (getattr(axes, f"{letter}axis") for letter in log):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter("{x:g}")
+            low, high = axis.get_view_interval()
+            if high < 1e5 * low:  # else names at powers of ten alone, which is what Matplotlib does
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
         axes.grid(color=GREY, alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
