@@ -644,7 +644,6 @@ def with_head(name, weight, zero_start):
 
 first = {
     "head x 1": with_head("head x 1", 1, zero_start=True),
-    "head x 10": with_head("head x 10", 10, zero_start=True),
     "head x 1, random": with_head("head x 1, random", 1, zero_start=False),
 }
 sizes = {}
