@@ -467,7 +467,7 @@ assert (followed[:, 2, 1, 0] > followed[:, 2, 0, 0]).all()
 assert (followed[:, :, :, 1] < 1.05).all()
 
 # %% [markdown]
-# The signal of DNI_3, whose target is true, points nearly where the truth points before the training is over: between it
+# The signal of DNI_3, whose target is true, points nearly where the truth points by the end: between it
 # and the loss there is just the readout. The signal of DNI_0 follows later, and stays further off. It is too short,
 # too: what a synthesizer cannot predict it leaves out. All the same the chain is far above the frozen trunk, and not
 # far below backprop.
