@@ -1,12 +1,11 @@
 """The pages written for the site: their code runs, every public name is in the reference, no link is broken."""
 
 import importlib
-import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import pytest
+import scripts
 
 import minidni
 
@@ -18,11 +17,7 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 @pytest.fixture(scope="module")
 def build():
     pytest.importorskip("sphinx", reason='needs `pip install -e ".[docs]"`')
-    spec = importlib.util.spec_from_file_location("build_site", DOCS / "build_site.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["build_site"] = module
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load(DOCS / "build_site.py")
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in SITE.glob("how_to_*.md")))

@@ -1,11 +1,11 @@
 """The handout: its code is differentiated, its steps are the library's, and the PDF is one page made of its text."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scripts
 
 from minidni import GRU, LSTM, RNN, LayerNorm, SoftmaxCrossEntropy, SquaredError
 
@@ -118,10 +118,7 @@ def test_the_losses_and_the_norm_are_the_librarys():
 
 @pytest.fixture(scope="module")
 def handout():
-    spec = importlib.util.spec_from_file_location("handout", DOCS / "handout.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load(DOCS / "handout.py")
 
 
 def test_the_pdf_is_one_page_and_was_made_of_this_text(handout):

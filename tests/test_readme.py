@@ -1,7 +1,6 @@
 """What the README shows is what happens: its examples run, and print what stands there."""
 
 import contextlib
-import importlib.util
 import io
 import json
 import re
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scripts
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,10 +46,7 @@ def test_links_and_pictures_of_the_readme_exist():
 
 @pytest.fixture(scope="module")
 def digits_script():
-    spec = importlib.util.spec_from_file_location("digits_script", ROOT / "docs" / "digits.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load(ROOT / "docs" / "digits.py")
 
 
 def test_the_readme_figures(digits_script, tmp_path):

@@ -1,11 +1,10 @@
 """docs/results: the page shows the tables of the rows beside it, and what is claimed is in the rows."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import scripts
 
 from minidni.experiments import EXPERIMENTS
 
@@ -13,18 +12,9 @@ RESULTS = Path(__file__).parents[2] / "docs" / "results"
 FILES = sorted(RESULTS.glob("*.json"))
 
 
-def module_of(path):
-    """What a script defines."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses ask for it
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def script():
-    return module_of(RESULTS / "page.py")
+    return scripts.load(RESULTS / "page.py")
 
 
 def near(value, tolerance, wanted):
@@ -204,7 +194,7 @@ def test_the_page_is_what_its_script_writes(script):
 
 
 def test_the_verdicts_are_those_of_the_rows():
-    verdict = module_of(RESULTS.parent / "verdict.py")
+    verdict = scripts.load(RESULTS.parent / "verdict.py")
     found = {question: judge() for question, judge in verdict.QUESTIONS.items()}  # which asserts what the words say
     assert list(found) == [f"Q{i}" for i in range(1, 17)]
     written = (RESULTS.parent / "verdict.md").read_text(encoding="utf-8")
