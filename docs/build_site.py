@@ -130,7 +130,7 @@ def reference() -> dict[str, str]:
         pages[f"api/{package}.md"] = f"# minidni.{package}\n\n```{{eval-rst}}\n{text}```\n"
     rows = []
     for name in sorted(minidni.__all__, key=str.lower):
-        package = next((p for p, module in own.items() if hasattr(module, name)), None)
+        package = next((p for p, module in own.items() if name in module.__all__), None)
         rows.append(f"| {{py:obj}}`{name} <minidni.{package}.{name}>` | " if package else f"| [`{name}`]({name}.md) | ")
         about = inspect.getdoc(getattr(minidni, name)) or ""
         rows[-1] += about.partition("\n")[0].replace("|", "\\|").replace("*", "\\*") + " |"

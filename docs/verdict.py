@@ -1,6 +1,7 @@
 """The verdict page: `python docs/verdict.py` writes docs/verdict.md and its pictures from the files in docs/results.
 
-Every number on the page is taken from these files, and what the words say of the numbers is asserted here.
+Every number on the page is taken from these files, but for Q3, simulated here, and Q15, from docs/gpu.md. Most of what
+the words say of the numbers is asserted.
 """
 
 from collections.abc import Callable
@@ -22,10 +23,10 @@ HEAD = """# The verdict
 
 *What is a synthetic gradient good for, if the same work must be done anyway and the gradient vanishes anyway?*
 Somebody asked this in a forum, and the answers disagreed. Here is each statement of that thread with an experiment, a
-picture and a verdict. The figures come from the files in [results](results/README.md), which has the tables and the
-commands that print them, with sizes, seeds, device and spread; `python docs/verdict.py` writes this page from them.
-The lesson *The verdict* computes the same at a smaller size, on your machine. A figure with a range in brackets is a
-mean over seeds (least to most).
+picture and a verdict. The figures come from the files in [results](results/README.md) (but for Q3, simulated on the
+spot, and Q15), which has the tables and the commands that print them, with sizes, seeds, device and spread; `python
+docs/verdict.py` writes this page from them. The lesson *The verdict* computes the same at a smaller size, on your
+machine. A figure with a range in brackets is a mean over seeds (least to most).
 
 ## The short answer
 
@@ -33,7 +34,7 @@ mean over seeds (least to most).
   top, and nobody was waiting (Q1, Q3).
 - **Between layers on several devices: it takes the waits away.** The price is an error in the gradient that grows
   with every cut (Q8, Q9), needs the labels to be small, and has to be compared with pipelines whose gradients are
-  exact but late: those are as fast, and pay in memory and in late updates instead (Q13). What it buys is
+  exact but late: those are faster still in the simulation, and pay in memory and in late updates (Q13). What it buys is
   independence: no worker waits for one above.
 - **Between windows of time: it lets a short window learn what lies beyond it**, on one device, and without more
   memory (Q6). It is no cure for gradients that vanish (Q7), and its reach ends where the state no longer tells of
@@ -279,7 +280,7 @@ def q7() -> Verdict:
     return Verdict(
         'Vanishing gradients "didn\'t go anywhere": synthetic gradients do not cure them; gradient normalisation, '
         "clipping or batch norm help.",
-        "The first half is true. The second is about exploding gradients, and no substitute",
+        "The first half is true. Clipping and normalising are about exploding gradients, and no substitute",
         f"{worst_dni:.3f} nats at worst with synthetic gradients, {best_bptt:.3f} at best without",
         "A message is learned from targets that went back through the same Jacobians as the true gradient, so what "
         "these have "
@@ -493,7 +494,7 @@ def q13() -> Verdict:
         f"pipeline {together:.0f} times. At 64 workers decoupled {at['decoupled', 64]:.0f}, GPipe with eight "
         "micro-batches "
         f"{at['gpipe', 64]:.1f}, and a pipeline that puts up with stale gradients {at['pipedream', 64]:.0f}. GPipe "
-        "gets there with "
+        "is as fast as the decoupled one with "
         f"{out.mean('break_even_m', schedule='gpipe', workers=64):.0f} micro-batches. Measured on two cores, 16 "
         "layers of 1,024 units, two "
         f"processes: decoupled {real['decoupled']:.2f}, data-parallel {real['data-parallel']:.2f}, one worker with "

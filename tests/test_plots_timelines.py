@@ -96,7 +96,7 @@ def test_the_page_stands_alone(tmp_path):
 
 def test_two_of_them_do_not_disturb_each_other():
     one, other = (
-        re.search(r'id="(minidni-steps-\d+)"', plots.step_through(SMALL)._repr_html_()).group(1) for _ in "ab"
+        re.search(r'id="(minidni-steps-\w+)"', plots.step_through(SMALL)._repr_html_()).group(1) for _ in "ab"
     )
     assert one != other
 

@@ -51,7 +51,7 @@ def test_every_lesson_has_mistakes_and_a_plan_and_its_minutes():
     assert {int(number) for number, *_ in MISTAKES} == set(LESSONS)
     for number, lesson in LESSONS.items():
         title = lesson.header.title
-        assert f"### {number} {title}\n" in TEXT or f"### {number} {title.removesuffix(' by hand')}" in TEXT
+        assert f"### {number} {title}\n" in TEXT or f"### {number} {title.removesuffix(' by hand')}\n" in TEXT
         row = re.search(rf"^\| {number} [^|]+\| (\d+)", TEXT, re.MULTILINE)
         assert row and int(row[1]) == lesson.header.minutes
 

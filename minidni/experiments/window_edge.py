@@ -63,6 +63,8 @@ def window_edge(
         lr: learning rate of Adam at the start; it falls to 0 along half a cosine.
         clip: largest norm of the gradient.
     """
+    if windows and max(windows) > steps:
+        raise ValueError(f"window-edge: windows has {max(windows)}, expected at most steps={steps}")
     for task in tasks:
         for cell in cells:
             for window in (None, *windows):

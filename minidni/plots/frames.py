@@ -4,16 +4,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from .figure import as_image, need_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_numbers = count()
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def _share_limits(figures: "Sequence[Figure]") -> None:
 
 def new_name() -> str:
     """A name that no other element of the page has."""
-    return f"minidni-steps-{next(_numbers)}"
+    return f"minidni-steps-{uuid4().hex[:12]}"  # JupyterLab shows several notebooks in one page
 
 
 def with_slider(
