@@ -308,9 +308,9 @@ assert np.min(rungs["extrapolated"][1]) < np.min(rungs["central"][1])
 
 # %% [markdown]
 # Lower, and reached at longer steps, where there is less noise. That is what the library does, several times over: on
-# a ladder of steps it cancels $h^2$, $h^4$, $h^6$ in turn, looks how much neighbouring values still disagree, and
-# takes the value whose own estimate of its error is smallest. So *each entry of each array gets its own tolerance*,
-# and nobody has to choose a step.
+# a ladder of steps it cancels $h^2$, $h^4$ and so on up to $h^8$ in turn, looks how much neighbouring values still
+# disagree, and takes the value whose own estimate of its error is smallest. So *each entry of each array gets its own
+# tolerance*, and nobody has to choose a step.
 #
 # ### Kinks
 #
@@ -578,7 +578,7 @@ assert not any(found["Affine"]) and all(by[-1] for name, by in found.items() if 
 # - *ones* cannot see `=` in place of `+=` either.
 # - *yours* looks at W alone: a sign in b or a missing transpose in dx are none of its business. Who writes into `dy`
 #   betrays himself, since the slopes are taken with that same `dy` afterwards.
-# - The library does what yours does for every array, by name, and hands over arrays that cannot be written to.
+# - The library does what yours does for every array, by name, and compares what it handed over with a copy.
 #
 # What it says of one of them:
 
@@ -602,8 +602,8 @@ check_gradients(SwapsRows(), x)
 # %% [markdown]
 # ## 7. The same as the library's
 #
-# The library measures a slope with the ladder of section 4. Your extrapolation is its first column, and its best value
-# is where your curve is lowest:
+# The library measures a slope with the ladder of section 4. Your extrapolation is its first column, and it
+# takes the value whose estimated error is smallest:
 
 # %%
 ladder_steps = 2.0 ** -np.arange(2, 27)
@@ -636,8 +636,8 @@ print(inspect.getsource(differences.best_slope))
 # - Extrapolation takes the error out of two differences with the third; a ladder of steps brings its own error
 #   estimate.
 # - At a kink there is nothing to judge.
-# - Random cotangents, filled accumulators, every array by name, read-only inputs: each of them is there for a mistake
-#   that passes without it.
+# - Random cotangents, filled accumulators, every array by name, inputs looked at afterwards: each is there for a
+#   mistake that passes without it.
 # - Test the tester: plant a mistake and see it found.
 #
 # ## Where the formulas come from
