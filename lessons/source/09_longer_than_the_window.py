@@ -747,7 +747,7 @@ A. "With a synthetic gradient at the end of the window, a network learns depende
    patterns of {longest["scale 0.6"]} bits in some seconds, truncated {longest["truncated"]}.
 
 B. "What crosses the boundary is negligible."
-   False: halfway, {fading["halfway"][3]:.2f} of the nearest gradient is left at a distance of 4, two windows away.
+   False here: halfway, {fading["halfway"][3]:.2f} of the nearest gradient is left at a distance of 4, two windows away.
    But most of it is chance that nobody can know at the boundary: what can be known is {shares["halfway"]:.0%} of its
    mean square halfway, and {max(shares["learned"], 0):.0%} once the task is learned.
 

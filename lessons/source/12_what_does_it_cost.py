@@ -438,10 +438,10 @@ print(f"pipedream at 64: gradients up to {stale['staleness']:.0f} updates old, {
 # | two workers, decoupled | 253 | 18.5 | 97.33 |
 # | two workers, the lower one frozen | never | never | 95.10 |
 #
-# **Q16 is true here**: nine per cent more updates, and 17 % less time than one worker or two locked ones. It is no
-# proof of more. Two BLAS threads for one worker do as well with no synthesizer at all, the network is cut once, and it
-# sees the label; the lessons before have shown cuts at which much more is lost in an update than a clock can bring
-# back.
+# **Q16 is true here**: nine per cent more updates, and 17 % less time than one worker (16 % less than two locked). It
+# is no proof of more. Two BLAS threads for one worker do as well with no synthesizer at all, the network is cut once,
+# and it sees the label; the lessons before have shown cuts at which much more is lost in an update than a clock can
+# bring back.
 
 # %% [markdown] answer="words" points=2
 # **A question to answer in words.** The two who argued: one says "the same work must be done, and the synthesizers'

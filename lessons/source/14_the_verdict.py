@@ -480,7 +480,7 @@ judge(
 assert coin.mean("crosses", window=2, distance=3) > 0.3 > 0.05 > coin.mean("crosses", window=20, distance=20)
 
 # %% [markdown]
-# Both who argued are right, about different things. Who trains on a book with windows of 20 loses nothing by the cut.
+# Both who argued are right, about different things. Who trains on a book with windows of 20 cuts off next to nothing.
 # And who cuts where it matters will not see it in the gradient of a network that was trained with the *long* window,
 # or in one that never learned what it should have.
 #
@@ -549,7 +549,7 @@ by_method = {
 }
 judge(
     "Q7",
-    "the first half is true; the second is about exploding gradients, and no substitute",
+    "the first half is true; clipping and normalising are about exploding gradients, and no substitute",
     f"normalised: dni {losses['dni, always normalised'][0]:.3f}, bptt {losses['bptt, always normalised'][0]:.3f}",
     f"bptt {by_method['bptt']}; dni {by_method['dni']}",
 )
@@ -589,7 +589,9 @@ judge(
     "Q8",
     "true as it stands; what they learn is related to the truth all the same",
     f"cosines with the true gradient, from the bottom: {listed(cosines, 2)}",
-    "DNI_3 {:.2f}, DNI_5 {:.2f}".format(*(committed.mean("cosine", segments=3, boundary=b, **deep) for b in (3, 5))),
+    "signal of DNI_0 {:.2f}, of DNI_3 {:.2f}".format(
+        *(committed.mean("cosine", segments=3, boundary=b, **deep) for b in (3, 5))
+    ),
 )
 by_cuts = [committed.mean("accuracy", segments=s, boundary=5, **deep) for s in (2, 3, 4, 6)]
 controls = [committed.mean("accuracy", method=m, depth=6) for m in ("frozen trunk", "backprop")]
@@ -693,9 +695,8 @@ judge(
 # **Predict.** Look back at your vote: how many would you change now? Then run.
 
 # %%
-assert set(judged) == set(STATEMENTS), f"not judged yet: {sorted(set(STATEMENTS) - set(judged))}"
 for question, statement in STATEMENTS.items():
-    verdict, here, long = judged[question]
+    verdict, here, long = judged.get(question, ("not judged yet", "-", "-"))
     print(f"{question:<4}{statement}\n    your vote: {my_vote[question] or '-'}\n    verdict:   {verdict}")
     print(f"    here:      {here}\n    long runs: {long}\n")
 

@@ -78,8 +78,8 @@ def costs_by_depth(
 
     On one core of a CPU, with Adam, the ratio is 1.5 to 2 with linear synthesizers and 2.1 to 3.2 with a hidden layer,
     and above LSTMs 1.1 to 1.3. With a batch norm it is smaller, but not small. The bottom segment's update comes after
-    the same time however many layers are above, where in a locked step it comes last; the top one's comes later by all
-    that the synthesizers below have cost. About the lower half of the segments are sooner.
+    the same time however many layers are above, where in a locked step it comes last; the top one's comes later by the
+    backward passes of all below and what their synthesizers have cost. About the lower half of the segments are sooner.
 
     Args:
         seed: of weights and data.
