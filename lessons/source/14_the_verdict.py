@@ -165,8 +165,9 @@ for n in (1, 2, 3, 4, 5, 10):
 
 # %% [markdown]
 # So a single run, such as those that this lesson has time for, shows nothing by itself: it is there for you to see the
-# thing happen. What is *claimed* rests on the long runs, which are read here from `docs/results`. Three seeds that do
-# not overlap are one chance in twenty; where it matters there are ten.
+# thing happen. What is *claimed* rests on the long runs, which are read here from `docs/results`. Three seeds
+# each, all of the method that one expects on top, are one chance in twenty (in ten, whichever is on top); where it
+# matters there are ten seeds.
 
 
 # %%
